@@ -1,0 +1,33 @@
+# Everything that a developer or CI runs. Each target says what it does, may be run twice, and asks nothing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+CLUSTER_DIR ?= .cluster
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+.PHONY: venv
+venv: .venv/.ready ## Make the virtual environment from the lock file
+
+.venv/.ready: requirements-dev.lock pyproject.toml
+	@e2e/venv.sh requirements-dev.lock
+
+.PHONY: lock
+lock: ## Regenerate the lock files from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q -o requirements-dev.lock
+
+.PHONY: lint
+lint: venv ## Style, types and layer contracts
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.PHONY: format
+format: venv ## Format the code and mend what can be mended mechanically
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix-only .

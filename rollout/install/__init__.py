@@ -1,0 +1,1 @@
+"""What `rollout install` applies: the rendered chart."""
