@@ -31,3 +31,24 @@ lint: venv ## Style, types and layer contracts
 format: venv ## Format the code and mend what can be mended mechanically
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix-only .
+
+.PHONY: demo
+demo: venv ## Everything from nothing: a canary promoted, then a bad one rolled back
+	@$(PY) -m e2e.demo
+
+.PHONY: cluster
+cluster: venv ## A real single-node Kubernetes; its kubeconfig is .cluster/kubeconfig
+	@$(PY) -m e2e.cluster up
+
+.PHONY: cluster-load
+cluster-load: venv ## Load an image archive into the cluster: make cluster-load IMAGE=archive.tar
+	@test -n "$(IMAGE)" || { echo "name the archive: make cluster-load IMAGE=archive.tar" >&2; exit 1; }
+	@$(PY) -m e2e.cluster load $(IMAGE)
+
+.PHONY: images
+images: venv ## Build every image and load what changed into the cluster
+	@$(PY) -m e2e.cluster images
+
+.PHONY: clean
+clean: venv ## Remove every process, bridge, rule, mount and directory of the cluster, and nothing else
+	@$(PY) -m e2e.cluster clean

@@ -1,0 +1,106 @@
+"""`kubectl` as a user runs it: a subprocess with an argument list, and a watch whose lines are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class KubectlError(RuntimeError):
+    """kubectl refused; the text is what it printed."""
+
+
+@dataclass
+class Watch:
+    """The lines of a `kubectl get -w`, as they came; read while it runs."""
+
+    lines: list[str] = field(default_factory=list)
+    on_line: Callable[[str], None] | None = None
+
+    def take(self, stream: Iterator[str]) -> None:
+        for raw in stream:
+            line = raw.rstrip()
+            self.lines.append(line)
+            if self.on_line:
+                self.on_line(line)
+
+    def column(self, name: str, *also: str) -> list[tuple[str, ...]]:
+        """The values of the named columns, one tuple a line, without the header."""
+        header = self.lines[0].split()
+        indices = [header.index(wanted) for wanted in (name, *also)]
+        rows = [line.split() for line in self.lines[1:]]
+        return [tuple(row[index] for index in indices) for row in rows]
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """One binary with one kubeconfig."""
+
+    binary: Path
+    kubeconfig: Path
+
+    def run(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
+        done = subprocess.run(
+            [str(self.binary), *args],
+            input=stdin,
+            env=self._env(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if done.returncode:
+            raise KubectlError(done.stderr.strip() or done.stdout.strip())
+        return done.stdout
+
+    def apply(self, *files: Path) -> str:
+        return self.run("apply", *(arg for file in files for arg in ("-f", str(file))))
+
+    def json(self, *args: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.run(*args, "-o", "json"))
+        return answer
+
+    def wait(self, *args: str, timeout: float = 120) -> None:
+        self.run("wait", f"--timeout={timeout:g}s", *args, timeout=timeout + 10)
+
+    @contextmanager
+    def watch(self, *args: str, on_line: Callable[[str], None] | None = None) -> Iterator[Watch]:
+        """`kubectl get ARGS -w` for as long as the block lasts."""
+        process = subprocess.Popen(
+            [str(self.binary), "get", *args, "-w"],
+            env=self._env(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout
+        watch = Watch(on_line=on_line)
+        reader = threading.Thread(target=watch.take, args=(process.stdout,), daemon=True)
+        reader.start()
+        try:
+            yield watch
+        finally:
+            process.terminate()
+            process.wait(10)
+            reader.join(10)
+            process.stdout.close()
+
+    def _env(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+
+
+def until(what: str, check: Callable[[], bool], timeout: float, period: float = 0.1) -> None:
+    """Polls `check`; raises TimeoutError naming `what` when it is not true in time."""
+    deadline = time.monotonic() + timeout
+    while not check():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not seen within {timeout:g} s")
+        time.sleep(period)

@@ -1,0 +1,115 @@
+"""The local cluster as the demo and the scenarios use it: brought up, images loaded, rollout installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.kubectl import Kubectl, until
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO = ROOT / "e2e" / "demo"
+CLUSTER = Path(os.environ.get("CLUSTER_DIR", ".cluster")).resolve()
+NAMESPACE = "istioinaction"
+SYSTEM = "rollout-system"
+GATEWAY_PORT = 8080
+APPLICATION = f"http://catalog.localhost:{GATEWAY_PORT}/"
+IMAGE = "localhost/rollout/rollout:dev"
+
+INSTALL = (
+    "--image", IMAGE,
+    "--set", "imagePullPolicy=IfNotPresent",
+    "--set", "prometheus.install=true",
+    "--set", "prometheus.image=localhost/rollout/prometheus:3.15.0",
+    "--set", "prometheus.scrapeInterval=2s",
+    "--set", "controller.minimumInterval=3s",
+    "--set", f"gateway.hostPort={GATEWAY_PORT}",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A cluster with rollout on it, and the programs to look at it with."""
+
+    kubectl: Kubectl
+    fortio: Path
+
+    @classmethod
+    def prepare(cls) -> Lab:
+        """Everything from nothing; every step may be repeated and says what it does."""
+        python = sys.executable
+        step(python, "-m", "e2e.cluster", "up")
+        step(python, "-m", "e2e.cluster", "images")
+        kubeconfig = str(CLUSTER / "kubeconfig")
+        step(python, "-m", "rollout.cli.main", "install", "--kubeconfig", kubeconfig, *INSTALL)
+        return cls.attach()
+
+    @classmethod
+    def attach(cls) -> Lab:
+        """The programs for a cluster that is already up."""
+        return cls(
+            kubectl=Kubectl(binary("kubectl"), CLUSTER / "kubeconfig"), fortio=binary("fortio")
+        )
+
+    def deploy(self) -> None:
+        """The demo's application at its first version, and its Canary, until it is initialized."""
+        self.remove()
+        self.kubectl.apply(DEMO / "app.yaml")
+        self.kubectl.run(
+            "rollout", "status", "deployment/catalog", "-n", NAMESPACE, "--timeout=90s", timeout=100
+        )
+        self.kubectl.apply(DEMO / "canary.yaml")
+
+    def remove(self) -> None:
+        self.kubectl.run(
+            "delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=90s", timeout=100
+        )
+
+    def release(self, version: str) -> None:
+        self.kubectl.run(
+            "set", "image", "deployment/catalog", f"podinfo=localhost/rollout/podinfo:{version}",
+            "-n", NAMESPACE,
+        )  # fmt: skip
+
+    def release_bad(self) -> None:
+        self.kubectl.run(
+            "patch", "deployment", "catalog", "-n", NAMESPACE,
+            "--patch-file", str(DEMO / "bad-version.yaml"),
+        )  # fmt: skip
+
+    def image_of(self, deployment: str) -> str:
+        found = self.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)
+        return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def answers(self) -> None:
+        """Waits until the application answers through the gateway."""
+        until(f"{APPLICATION} to answer", responds, timeout=60)
+
+
+def responds() -> bool:
+    try:
+        with urllib.request.urlopen(APPLICATION, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def binary(name: str) -> Path:
+    """The path of a program that the cluster's build made."""
+    done = subprocess.run(
+        [sys.executable, "-m", "e2e.cluster", "build", name],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return Path(done.stdout.split()[-1])
+
+
+def step(*command: str) -> None:
+    """One preparation step with its own progress lines; its failure is the caller's end."""
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
