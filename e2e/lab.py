@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from e2e.kubectl import Kubectl, until
 
@@ -85,6 +89,54 @@ class Lab:
     def image_of(self, deployment: str) -> str:
         found = self.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+    def replicas(self, deployment: str) -> int:
+        found = self.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)
+        return int(found["spec"]["replicas"])
+
+    def phase(self) -> str:
+        return self.standing()[0]
+
+    def standing(self) -> tuple[str, int]:
+        """Phase and weight as the Canary's status has them."""
+        status = self.kubectl.json("get", "canary", "catalog-release", "-n", NAMESPACE).get(
+            "status", {}
+        )
+        return str(status.get("phase", "")), int(status.get("canaryWeight", 0))
+
+    def weights(self) -> dict[str, int]:
+        """The weight of each destination in the VirtualService's first route."""
+        found = self.kubectl.json("get", "virtualservice", "catalog", "-n", NAMESPACE)
+        routes = found["spec"]["http"][0]["route"]
+        return {route["destination"]["host"]: int(route.get("weight", 0)) for route in routes}
+
+    def kill(self, component: str) -> int:
+        """`kill -9` of the component's process in its pod; answers the process's id on the node."""
+        pods = self.kubectl.json(
+            "get", "pods", "-n", SYSTEM, "-l", f"app.kubernetes.io/component={component}"
+        )["items"]
+        uids = [pod["metadata"]["uid"] for pod in pods if pod["status"]["phase"] == "Running"]
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                groups = (process / "cgroup").read_text()
+                command = (process / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if component.encode() in command and any(uid in groups for uid in uids):
+                os.kill(int(process.name), signal.SIGKILL)
+                return int(process.name)
+        raise LookupError(f"no process of {component} in a running pod of {SYSTEM}")
+
+    def requests_of(self, account: str, since: float) -> list[dict[str, Any]]:
+        """What a service account of rollout asked of the API server since then, from its audit log."""
+        user = f"system:serviceaccount:{SYSTEM}:{account}"
+        found = []
+        for line in (CLUSTER / "logs" / "audit.log").read_text().splitlines():
+            entry = json.loads(line)
+            began = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
+            if entry["user"]["username"] == user and began >= since:
+                found.append(entry)
+        return found
 
     def answers(self) -> None:
         """Waits until the application answers through the gateway."""

@@ -1,0 +1,29 @@
+"""`kill -9` of a component at three points of a rollout: the same outcome, and traffic does not notice."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.kubectl import until
+from e2e.lab import APPLICATION, Lab
+from e2e.load import load
+
+
+@pytest.mark.parametrize("component", ["controller", "mesh"])
+def test_a_killed_component_changes_neither_outcome_nor_traffic(lab: Lab, component: str) -> None:
+    kills = []
+    with load(lab.fortio, APPLICATION, qps=200, limit_seconds=240, connections=8) as steady:
+        lab.release("6.9.1")
+        for phase, weight in (("Progressing", 10), ("Progressing", 40), ("Promoting", 0)):
+            until(
+                f"{phase} {weight}",
+                lambda phase=phase, weight=weight: lab.standing() == (phase, weight),  # type: ignore[misc]
+                timeout=90,
+                period=0.05,
+            )
+            kills.append(lab.kill(component))
+        until("Succeeded", lambda: lab.phase() == "Succeeded", timeout=120)
+    assert len(set(kills)) == 3, "each time another process"
+    assert lab.image_of("catalog-primary").endswith("podinfo:6.9.1")
+    assert lab.replicas("catalog") == 0
+    assert steady.failed == 0, steady.codes
