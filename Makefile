@@ -32,6 +32,15 @@ format: venv ## Format the code and mend what can be mended mechanically
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix-only .
 
+.PHONY: test
+test: lint ## Every test that needs no cluster, those on a real API server, Envoy and Prometheus included
+	@$(PY) -m e2e.cluster build kubernetes prometheus fortio helm
+	.venv/bin/pytest -q -n 2 --dist loadgroup tests
+
+.PHONY: e2e
+e2e: venv ## The scenarios on the real cluster, the demo's first
+	.venv/bin/pytest -q --timeout 600 e2e
+
 .PHONY: demo
 demo: venv ## Everything from nothing: a canary promoted, then a bad one rolled back
 	@$(PY) -m e2e.demo
