@@ -1,0 +1,119 @@
+"""Envoy's life under the agent: started, watched, drained, ended.
+
+Must not know what Envoy serves. The agent is the container's first process: when Envoy ends, so does the
+container, with Envoy's exit code, and the kubelet starts both again.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rollout.mesh.agent.plainhttp import HttpError, ask
+from rollout.mesh.agent.settings import ADMIN_PORT, ROUTER, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout.mesh.agent.readiness import Readiness
+
+# New connections still arrive at a gateway until every node has taken it off its Service.
+ROUTER_MINIMUM_SECONDS = 3.0
+KILL_SECONDS = 5.0
+DRAIN_POLL_SECONDS = 0.1
+
+
+def command(settings: Settings, config: str) -> list[str]:
+    """Envoy's command line. Draining proxies ask clients to leave at once instead of ever more likely."""
+    return [
+        settings.envoy,
+        "--config-path",
+        config,
+        "--concurrency",
+        str(settings.concurrency),
+        "--drain-time-s",
+        "45",
+        "--drain-strategy",
+        "immediate",
+        "--log-level",
+        settings.log_level,
+        "--disable-hot-restart",
+        "--allow-unknown-static-fields",
+    ]
+
+
+class Supervisor:
+    """Runs Envoy until it ends by itself or the agent is asked to end it."""
+
+    def __init__(
+        self, settings: Settings, readiness: Readiness, admin_port: int = ADMIN_PORT
+    ) -> None:
+        self._settings = settings
+        self._readiness = readiness
+        self._admin_port = admin_port
+        self._events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+
+    def stop(self) -> None:
+        """Ask for a drain and an end; may be called from a signal handler or any thread."""
+        self._events.put(None)
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Start Envoy and stay with it; returns the exit code that the agent should end with."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        envoy = subprocess.Popen(arguments)
+        threading.Thread(target=lambda: self._events.put(envoy.wait()), daemon=True).start()
+        code = self._events.get()
+        if code is not None:
+            print(f"agent: Envoy ended by itself with {code}", file=sys.stderr)  # noqa: T201
+            return 128 - code if code < 0 else code
+        self._readiness.drain()
+        self._drain(envoy)
+        self._end(envoy)
+        return 0
+
+    def _drain(self, envoy: subprocess.Popen[bytes]) -> None:
+        settings = self._settings
+        begun = time.monotonic()
+        least = ROUTER_MINIMUM_SECONDS if settings.proxy_type == ROUTER else 0.0
+        try:
+            ask("127.0.0.1", self._admin_port, "/drain_listeners?graceful", method="POST")
+        except HttpError:
+            return
+        while envoy.poll() is None:
+            elapsed = time.monotonic() - begun
+            if elapsed >= settings.drain_seconds:
+                return
+            if elapsed >= least and self._active_requests() == 0:
+                return
+            time.sleep(DRAIN_POLL_SECONDS)
+
+    def _active_requests(self) -> int:
+        try:
+            page = ask("127.0.0.1", self._admin_port, "/stats?filter=downstream_rq_active$")
+        except HttpError:
+            return 0
+        return active_requests(page.body.decode("utf-8", "replace"))
+
+    def _end(self, envoy: subprocess.Popen[bytes]) -> None:
+        envoy.terminate()
+        try:
+            envoy.wait(KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            envoy.kill()
+
+
+def active_requests(page: str) -> int:
+    """Requests in flight by Envoy's gauges, its own pages (admin, readiness, metrics) left out."""
+    total = 0
+    for line in page.splitlines():
+        name, _, value = line.rpartition(": ")
+        own = ("http.admin.", "http.agent.", "http.prometheus_stats.")
+        if name and value.isdigit() and not name.startswith(own):
+            total += int(value)
+    return total
