@@ -1,0 +1,316 @@
+"""One connection pool to one API server: raw JSON in, raw JSON out, every request bounded in time.
+
+Authentication, TLS and kubeconfig are the official client's; retrying is the caller's business, since only the caller
+knows what may be repeated. Knows no object's meaning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Any, Self, cast
+
+import aiohttp
+import msgspec
+from kubernetes.aio.config import ConfigException
+
+from rollout import __version__
+from rollout.api.kinds import Kind
+from rollout.kube.connect import api_client
+from rollout.kube.errors import KubeError, Unavailable, error_from_status
+from rollout.kube.metrics import KubeMetrics
+from rollout.kube.objects import Object, Objects
+
+REQUEST_TIMEOUT = 10.0
+PAGE_SIZE = 500
+POOL_SIZE = 64  # two dozen watches and as many requests at a time
+
+
+class Patch(StrEnum):
+    """How a patch's body is to be read."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A whole collection, consistent as of `version`."""
+
+    items: Objects
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One line of a watch; `type` is ADDED, MODIFIED, DELETED or BOOKMARK."""
+
+    type: str
+    object: Object
+
+
+class Client:
+    """Requests to one API server. Every method raises a `KubeError`; `async with` closes the pool."""
+
+    def __init__(self, api: Any, *, metrics: KubeMetrics | None = None) -> None:
+        self._api = api
+        self._api.user_agent = f"rollout/{__version__}"
+        self._metrics = metrics or KubeMetrics()
+
+    @classmethod
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        *,
+        metrics: KubeMetrics | None = None,
+    ) -> Self:
+        """Connect as `kubectl` would: the file named, else $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+
+        Raises `rollout.kube.connect.NotConfigured`, which says what was looked for. Sends nothing yet.
+        """
+        return cls(await api_client(kubeconfig, context, POOL_SIZE), metrics=metrics)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; watches end with `Unavailable`."""
+        await self._api.close()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """Read one object."""
+        return await self._object("GET", kind.path(namespace, name))
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> Objects:
+        """Read a whole collection, page by page."""
+        return (await self.list_pages(kind, namespace, label_selector, field_selector)).items
+
+    async def list_pages(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        *,
+        page_size: int = PAGE_SIZE,
+    ) -> Listing:
+        """Read a whole collection, page by page, with the version that a watch goes on from.
+
+        Raises `Gone` where the server dropped the snapshot between two pages.
+        """
+        items: Objects = []
+        query = _query(labelSelector=label_selector, fieldSelector=field_selector, limit=page_size)
+        while True:
+            page = await self._object("GET", kind.path(namespace), query=query)
+            for item in page.get("items") or ():
+                # items of built-in kinds come without these two
+                item["apiVersion"], item["kind"] = kind.api_version, kind.kind
+                items.append(item)
+            token = page["metadata"].get("continue")
+            if not token:
+                return Listing(items, page["metadata"]["resourceVersion"])
+            query["continue"] = token
+
+    async def watch(
+        self,
+        kind: Kind,
+        namespace: str | None = None,
+        *,
+        version: str,
+        server_timeout: float,
+        silence: float,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> AsyncIterator[WatchEvent]:
+        """What happens after `version`, with bookmarks, until the server ends it after `server_timeout` seconds.
+
+        Raises `Gone` where that version is too old, and `Unavailable` where nothing at all came for `silence` seconds.
+        """
+        query = _query(
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=version,
+            timeoutSeconds=int(server_timeout),
+        )
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(REQUEST_TIMEOUT, silence), sock_read=silence
+        )
+        path = kind.path(namespace)
+        response = await self._send("GET", path, query=query, timeout=timeout)
+        try:
+            if response.status != 200:
+                raise error_from_status(
+                    response.status, await _decoded(response), f"watch of {path}"
+                )
+            async for line in response.content:
+                event = msgspec.json.decode(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise error_from_status(status.get("code") or 500, status, f"watch of {path}")
+                yield WatchEvent(event["type"], event["object"])
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Unavailable(f"watch of {path}: {_why(error)}", reason="Interrupted") from error
+        finally:
+            response.close()
+
+    async def create(self, kind: Kind, obj: Object) -> Object:
+        """Create one object in the namespace that it names."""
+        return await self._object("POST", kind.path(obj["metadata"].get("namespace")), body=obj)
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        body: Any,
+        *,
+        subresource: str | None = None,
+        content_type: Patch = Patch.MERGE,
+        field_manager: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        """Patch one object or its subresource; `field_manager` and `force` are for `Patch.APPLY`."""
+        return await self._object(
+            "PATCH",
+            kind.path(namespace, name, subresource),
+            body=body,
+            query=_query(
+                fieldManager=field_manager,
+                force="true" if force else None,
+                dryRun="All" if dry_run else None,
+            ),
+            content_type=content_type,
+        )
+
+    async def replace(self, kind: Kind, obj: Object, *, subresource: str | None = None) -> Object:
+        """Replace one object; raises `Conflict` where its resource version is no longer the last."""
+        metadata = obj["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"], subresource)
+        return await self._object("PUT", path, body=obj)
+
+    async def delete(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        uid: str | None = None,
+        propagation: str | None = None,
+    ) -> Object:
+        """Delete one object (only the instance `uid`, where given); `propagation` is Background, Foreground or Orphan."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        if propagation:
+            body["propagationPolicy"] = propagation
+        return await self._object("DELETE", kind.path(namespace, name), body=body)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: dict[str, str] | None = None,
+        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - it is the transport's own
+    ) -> Any:
+        """Send to any path (`/version`, token reviews) and answer the decoded JSON."""
+        return await self._object(method, path, body=body, query=query, timeout=timeout)
+
+    async def _object(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        content_type: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 - likewise
+    ) -> Object:
+        response = await self._send(
+            method,
+            path,
+            body=body,
+            query=query,
+            content_type=content_type,
+            timeout=aiohttp.ClientTimeout(total=timeout),
+        )
+        request = f"{method} {path}"
+        try:
+            answer = await _decoded(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"{request}: {_why(error)}", reason="Interrupted") from error
+        finally:
+            response.release()
+        if not 200 <= response.status < 300:
+            raise error_from_status(response.status, answer, request)
+        return cast("Object", answer)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - likewise
+        body: Any = None,
+        query: dict[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> aiohttp.ClientResponse:
+        try:
+            prepared = await self._api.param_serialize(
+                method,
+                path,
+                query_params=query or None,
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = await self._api.call_api(*prepared, _request_timeout=timeout)
+        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
+            self._metrics.requests.labels(method, "none").inc()
+            raise Unavailable(f"{method} {path}: {_why(error)}", reason="Unreachable") from error
+        response: aiohttp.ClientResponse = answer.response
+        self._metrics.requests.labels(method, str(response.status)).inc()
+        return response
+
+
+async def _decoded(response: aiohttp.ClientResponse) -> Any:
+    data = await response.read()
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        text = data[:500].decode(errors="replace")
+        if 200 <= response.status < 300 and response.content_type == "application/json":
+            raise KubeError(f"an answer that is not JSON: {text}", status=response.status) from None
+        return {"message": text} if response.status >= 400 else text
+
+
+def _query(**values: str | int | None) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,70 @@
+"""Where the API server is and who we are to it: kubeconfig, service account, renewed credentials.
+
+Everything that depends on how the official client is configured stands here. Knows no request.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config
+from kubernetes.aio.config import kube_config as loaders
+
+
+class NotConfigured(Exception):  # noqa: N818 - it says the state, as the errors of the API do
+    """No usable way to an API server; the message says what was looked for and what to do."""
+
+
+async def api_client(kubeconfig: str | None, context: str | None, pool_size: int) -> Any:
+    """The official client's `ApiClient`, with renewal of rotated tokens and without retries of its own."""
+    configuration = Configuration()
+    try:
+        await _configure(configuration, kubeconfig, context)
+    except (ConfigException, OSError, ValueError, TypeError) as error:
+        raise NotConfigured(
+            f"cannot find the API server: {error} (set KUBECONFIG or --kubeconfig to a readable file,"
+            " or run in a pod with a service account)"
+        ) from error
+    configuration.retries = None
+    configuration.connection_pool_maxsize = pool_size
+    return ApiClient(configuration)
+
+
+async def _configure(
+    configuration: Configuration, kubeconfig: str | None, context: str | None
+) -> None:
+    named = kubeconfig or os.environ.get("KUBECONFIG")
+    if named is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        # reads the token file again every minute, through refresh_api_key_hook
+        load_incluster_config(client_configuration=configuration)
+        return
+    source = _existing(named or "~/.kube/config")
+    loader = await loaders.load_kube_config(
+        config_file=source,
+        context=context,
+        client_configuration=configuration,
+        persist_config=False,
+    )
+    configuration.refresh_api_key_hook = _renewal(loader)
+
+
+def _existing(source: str) -> str:
+    files = [Path(each).expanduser() for each in source.split(os.pathsep) if each]
+    if not any(each.is_file() for each in files):
+        raise ConfigException(f"no such file: {source}")
+    return os.pathsep.join(map(str, files))
+
+
+def _renewal(loader: Any) -> Any:
+    """Before each request: credentials of an exec plugin are renewed when they are about to expire."""
+    plugin = bool(loader._user) and "exec" in loader._user  # noqa: SLF001 - the loader has no other door
+
+    async def renew(configuration: Configuration) -> None:
+        if plugin and hasattr(loader, "exec_plugin_expiry"):
+            await loader.load_from_exec_plugin()
+            configuration.api_key["BearerToken"] = loader.token
+
+    return renew
