@@ -22,6 +22,8 @@ Json = dict[str, Any]
 
 XDS_CLUSTER = "xds-grpc"
 
+MAX_CONNECTIONS = 50_000
+
 # The series that Prometheus keeps; all others are never created, which also keeps Envoy small.
 KEPT_STATS: tuple[Json, ...] = (
     {"contains": "istio_"},
@@ -87,6 +89,18 @@ def render(settings: Settings, labels: Mapping[str, str]) -> Json:
         },
         # Histograms appear after a flush, and the judge reads them within seconds.
         "stats_flush_interval": "1s",
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors."
+                        "downstream_connections.v3.DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": MAX_CONNECTIONS,
+                    },
+                }
+            ]
+        },
         "layered_runtime": {
             "layers": [
                 {
@@ -144,8 +158,6 @@ def _control_plane(address: str) -> Json:
     return {
         "name": XDS_CLUSTER,
         "type": "STRICT_DNS",
-        "dns_refresh_rate": "5s",
-        "respect_dns_ttl": True,
         "dns_lookup_family": "ALL",
         "connect_timeout": "1s",
         "circuit_breakers": {

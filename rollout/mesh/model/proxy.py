@@ -1,0 +1,41 @@
+"""Who asks for configuration. What a proxy gets depends on its `Proxy` alone, so equal ones share every byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from rollout.mesh.model.service import Protocol, Workload
+
+
+class ProxyType(Enum):
+    """Beside an application, or at the mesh's edge."""
+
+    SIDECAR = "sidecar"
+    ROUTER = "router"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundPort:
+    """A port of the pod that a service's port leads to; `service` is its host, which metrics name."""
+
+    port: int
+    service_port: int
+    protocol: Protocol
+    service: str
+    service_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """All that a proxy's configuration depends on; pods of one workload are equal."""
+
+    type: ProxyType
+    workload: Workload
+    inbound: tuple[InboundPort, ...] = ()
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that short names are relative to."""
+        return self.workload.namespace

@@ -1,0 +1,211 @@
+"""HTTP routing rules with hosts resolved and defaults applied; what a VirtualService says, without its spelling.
+
+Durations are seconds, `None` where nothing was said. Knows nothing of Envoy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from rollout.mesh.model.problem import Ref
+
+MESH = "mesh"
+
+
+class MatchKind(Enum):
+    """How a string is compared."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class StringMatch:
+    """A comparison with a string; `PRESENT` takes no value."""
+
+    kind: MatchKind
+    value: str = ""
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """All of what it names must hold; `gateways` (`mesh` or `namespace/name`) limit where it applies."""
+
+    uri: StringMatch | None = None
+    method: StringMatch | None = None
+    authority: StringMatch | None = None
+    scheme: StringMatch | None = None
+    headers: tuple[tuple[str, StringMatch], ...] = ()
+    without_headers: tuple[tuple[str, StringMatch], ...] = ()
+    query: tuple[tuple[str, StringMatch], ...] = ()
+    port: int | None = None
+    gateways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where requests go: a resolved host, the port (`None`: the only one, or that of the request) and the subset."""
+
+    host: str
+    port: int | None = None
+    subset: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderEdits:
+    """What happens to the headers of requests and responses."""
+
+    request_set: tuple[tuple[str, str], ...] = ()
+    request_add: tuple[tuple[str, str], ...] = ()
+    request_remove: tuple[str, ...] = ()
+    response_set: tuple[tuple[str, str], ...] = ()
+    response_add: tuple[tuple[str, str], ...] = ()
+    response_remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedDestination:
+    """One share of a route's requests."""
+
+    destination: Destination
+    weight: int
+    headers: HeaderEdits = HeaderEdits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often, on what, and how long each attempt may take."""
+
+    attempts: int
+    on: str
+    status_codes: tuple[int, ...] = ()
+    per_try_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """An answer that sends the client elsewhere."""
+
+    uri: str = ""
+    authority: str = ""
+    scheme: str = ""
+    port: int | None = None
+    code: int = 301
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectResponse:
+    """An answer by the proxy itself."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """What replaces the matched prefix (or the whole path, or by a pattern) and the authority."""
+
+    uri: str = ""
+    authority: str = ""
+    pattern: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """A share of requests copied to another destination, whose answers are thrown away."""
+
+    destination: Destination
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cors:
+    """Which other origins browsers may call from."""
+
+    origins: tuple[StringMatch, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    expose: tuple[str, ...] = ()
+    max_age: float | None = None
+    credentials: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One rule: any of `matches` (none: everything) leads to one action."""
+
+    name: str = ""
+    matches: tuple[Match, ...] = ()
+    action: tuple[WeightedDestination, ...] | Redirect | DirectResponse
+    rewrite: Rewrite | None = None
+    headers: HeaderEdits = HeaderEdits()
+    timeout: float | None = None
+    retries: Retries | None = None
+    mirrors: tuple[Mirror, ...] = ()
+    cors: Cors | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTable:
+    """A VirtualService: rules for hosts, bound to `mesh` or to gateways (`namespace/name`)."""
+
+    ref: Ref
+    created: str
+    hosts: tuple[str, ...]
+    gateways: tuple[str, ...] = (MESH,)
+    routes: tuple[Route, ...] = ()
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Sorts the oldest first; names decide among those of one second."""
+        return (self.created, self.ref.namespace, self.ref.name)
+
+    def destinations(self) -> frozenset[str]:
+        """Every host that a route or a mirror leads to."""
+        found: set[str] = set()
+        for route in self.routes:
+            if isinstance(route.action, tuple):
+                found.update(share.destination.host for share in route.action)
+            found.update(mirror.destination.host for mirror in route.mirrors)
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """The endpoints of a host with all of these labels."""
+
+    name: str
+    labels: frozenset[tuple[str, str]]
+    balancer: Balancer | None = None
+
+
+class Balancer(Enum):
+    """How an endpoint is chosen."""
+
+    ROUND_ROBIN = "ROUND_ROBIN"
+    LEAST_REQUEST = "LEAST_REQUEST"
+    RANDOM = "RANDOM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationPolicy:
+    """A DestinationRule: what holds for requests to a host."""
+
+    ref: Ref
+    created: str
+    host: str
+    balancer: Balancer | None = None
+    subsets: tuple[Subset, ...] = ()
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Sorts the oldest first."""
+        return (self.created, self.ref.namespace, self.ref.name)
+
+    def subset(self, name: str) -> Subset | None:
+        """The subset of that name."""
+        return next((subset for subset in self.subsets if subset.name == name), None)

@@ -1,0 +1,92 @@
+"""Services and the endpoints behind them, as the mesh sees them. Knows nothing of routes or proxies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+DOMAIN = "cluster.local"
+
+
+class Protocol(Enum):
+    """What is spoken on a port; AUTO is found out by looking at the first bytes."""
+
+    HTTP = "http"
+    HTTP2 = "http2"
+    GRPC = "grpc"
+    TCP = "tcp"
+    AUTO = "auto"
+    UDP = "udp"
+
+    @property
+    def routed(self) -> bool:
+        """Whether HTTP routes apply to it."""
+        return self in {Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.AUTO}
+
+    @property
+    def multiplexed(self) -> bool:
+        """Whether the servers behind it speak HTTP/2 without being asked."""
+        return self in {Protocol.HTTP2, Protocol.GRPC}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A Service's port; `target` is the container's port, by number or by name."""
+
+    number: int
+    name: str = ""
+    protocol: Protocol = Protocol.AUTO
+    target: int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A Kubernetes Service; `addresses` is empty for a headless one, `created` orders it among others (RFC 3339)."""
+
+    namespace: str
+    name: str
+    ports: tuple[Port, ...] = ()
+    addresses: tuple[str, ...] = ()
+    selector: frozenset[tuple[str, str]] = frozenset()
+    created: str = ""
+
+    @property
+    def host(self) -> str:
+        """The fully qualified name, by which everything else refers to it."""
+        return service_host(self.namespace, self.name)
+
+    def port(self, number: int) -> Port | None:
+        """The port of that number."""
+        return next((port for port in self.ports if port.number == number), None)
+
+    def selects(self, labels: frozenset[tuple[str, str]]) -> bool:
+        """Whether pods with these labels are behind it; a Service without a selector selects none."""
+        return bool(self.selector) and self.selector <= labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What a pod is counted as in metrics: its Deployment (or other owner) and the labels that name it."""
+
+    namespace: str
+    name: str
+    app: str = "unknown"
+    version: str = "unknown"
+    canonical: str = "unknown"
+    revision: str = "latest"
+    account: str = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One ready address of one port of a service."""
+
+    address: str
+    port: int
+    labels: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
+    workload: Workload | None = None
+
+
+def service_host(namespace: str, name: str) -> str:
+    """The fully qualified host of a Service."""
+    return f"{name}.{namespace}.svc.{DOMAIN}"

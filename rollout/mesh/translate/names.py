@@ -1,0 +1,39 @@
+"""Istio's names for Envoy's objects, which tools and people already know. Knows nothing of their contents."""
+
+from __future__ import annotations
+
+PASSTHROUGH = "PassthroughCluster"
+INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
+BLACK_HOLE = "BlackHoleCluster"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+VIRTUAL_INBOUND = "virtualInbound"
+OUTBOUND_PORT = 15001
+INBOUND_PORT = 15006
+SERVER = "istio-envoy"
+
+CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+"""Make before break: what is referred to is sent before what refers to it."""
+
+
+def outbound(host: str, port: int, subset: str = "") -> str:
+    """The cluster of a service's port, or of a subset of it."""
+    return f"outbound|{port}|{subset}|{host}"
+
+
+def inbound(port: int) -> str:
+    """The cluster of the proxy's own application."""
+    return f"inbound|{port}||"
+
+
+def virtual_host(host: str, port: int) -> str:
+    """The virtual host of a host on a port."""
+    return f"{host}:{port}"
+
+
+def gateway_routes(port: int) -> str:
+    """The routes of a gateway's listener, named after the port that it listens on."""
+    return f"http.{port}"

@@ -1,0 +1,72 @@
+"""A resource as it goes over the wire: serialized once, its version a hash of its contents, shared by every proxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+
+from rollout.mesh.translate import names
+
+MESSAGES: dict[str, Any] = {
+    names.CLUSTER: cluster_pb2.Cluster,
+    names.ENDPOINTS: endpoint_pb2.ClusterLoadAssignment,
+    names.LISTENER: listener_pb2.Listener,
+    names.ROUTES: route_pb2.RouteConfiguration,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One named resource; `encoded` is a `DeltaDiscoveryResponse.resources` field, tag and length included."""
+
+    name: str
+    version: str
+    encoded: bytes = field(repr=False)
+
+
+def serialize(message: Message) -> bytes:
+    """Bytes that depend on the message's value alone."""
+    return message.SerializeToString(deterministic=True)
+
+
+def pack(message: Message) -> Any:
+    """An `Any` of the message, deterministic unlike `Any.Pack`."""
+    return any_pb2.Any(
+        type_url=f"type.googleapis.com/{message.DESCRIPTOR.full_name}", value=serialize(message)
+    )
+
+
+def field_bytes(number: int, value: bytes) -> bytes:
+    """A length-delimited protobuf field: fields of one message may be put together from their bytes."""
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def varint(value: int) -> bytes:
+    """Protobuf's variable-length encoding of a number >= 0."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def resource(type_url: str, name: str, body: bytes) -> Resource:
+    """Wraps a serialized message."""
+    version = blake2b(body, digest_size=8).hexdigest()
+    packed = field_bytes(1, type_url.encode()) + field_bytes(2, body)
+    wrapped = field_bytes(3, name.encode()) + field_bytes(1, version.encode())
+    return Resource(name, version, field_bytes(2, wrapped + field_bytes(2, packed)))
+
+
+def wrap(type_url: str, name: str, message: Message) -> Resource:
+    """Serializes and wraps a message."""
+    return resource(type_url, name, serialize(message))

@@ -1,0 +1,38 @@
+"""Where a route's requests go, and in which shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from envoy.config.route.v3 import route_components_pb2 as rc
+from google.protobuf import wrappers_pb2
+
+from rollout.mesh.model.routing import Destination, WeightedDestination
+from rollout.mesh.translate.headers import authority, edit_headers
+
+ClusterOf = Callable[[Destination], str]
+"""Names the cluster of a destination."""
+
+
+def apply_destinations(
+    action: Any, shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf
+) -> None:
+    """One destination as a plain cluster, several by weight; those without a share are left out."""
+    taken = [share for share in shares if share.weight] or list(shares[:1])
+    if len(taken) == 1 and not _edited(taken[0]):
+        action.cluster = cluster_of(taken[0].destination)
+        return
+    for share in taken:
+        weight = rc.WeightedCluster.ClusterWeight(
+            name=cluster_of(share.destination),
+            weight=wrappers_pb2.UInt32Value(value=share.weight or 100),
+        )
+        edit_headers(weight, share.headers)
+        if host := authority(share.headers):
+            weight.host_rewrite_literal = host
+        action.weighted_clusters.clusters.append(weight)
+
+
+def _edited(share: WeightedDestination) -> bool:
+    return share.headers != type(share.headers)()
