@@ -7,7 +7,7 @@ knows what may be repeated. Knows no object's meaning.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
@@ -140,7 +140,7 @@ class Client:
         silence: float,
         label_selector: str | None = None,
         field_selector: str | None = None,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """What happens after `version`, with bookmarks, until the server ends it after `server_timeout` seconds.
 
         Raises `Gone` where that version is too old, and `Unavailable` where nothing at all came for `silence` seconds.
