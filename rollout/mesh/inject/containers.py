@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rollout.mesh.agent.settings import PROMETHEUS_PORT, PROXY_UID, READINESS_PORT
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.workload import Workload
 
@@ -15,9 +16,6 @@ Json = dict[str, Any]
 
 PROXY = "istio-proxy"
 INIT = "istio-init"
-PROXY_UID = 1337
-READINESS_PORT = 15021
-PROMETHEUS_PORT = 15090
 
 _EXCLUSIONS = {
     "EXCLUDE_INBOUND_PORTS": "traffic.sidecar.istio.io/excludeInboundPorts",

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rollout.mesh.agent.settings import AGENT_PORT
 from rollout.mesh.inject import containers, probes, workload
 from rollout.mesh.inject.config import InjectionConfig
 
@@ -18,7 +19,6 @@ INJECT = "sidecar.istio.io/inject"
 STATUS = "sidecar.istio.io/status"
 REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
 NAMESPACE_LABEL = "istio-injection"
-METRICS_PORT = "15020"
 METRICS_PATH = "/stats/prometheus"
 
 
@@ -92,7 +92,7 @@ def _annotations(annotations: Json, added: list[Json]) -> Json:
     if annotations.get("prometheus.io/scrape") != "false":
         changed |= {
             "prometheus.io/scrape": "true",
-            "prometheus.io/port": METRICS_PORT,
+            "prometheus.io/port": str(AGENT_PORT),
             "prometheus.io/path": METRICS_PATH,
         }
     return changed

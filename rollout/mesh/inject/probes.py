@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rollout.mesh.agent.settings import AGENT_PORT
+
 Json = dict[str, Any]
 
-AGENT_PORT = 15020
 _PATHS = {"livenessProbe": "livez", "readinessProbe": "readyz", "startupProbe": "startupz"}
 
 

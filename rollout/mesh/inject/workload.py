@@ -31,7 +31,8 @@ class Workload:
 def workload_of(pod: Json, namespace: str) -> Workload:
     """Look through a Deployment's ReplicaSet by the hash that both carry; a bare pod is its own workload."""
     metadata = pod.get("metadata", {})
-    controller = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), {})
+    owners = metadata.get("ownerReferences") or ()
+    controller: Json = next((owner for owner in owners if owner.get("controller")), {})
     kind, name = controller.get("kind", "Pod"), controller.get("name", "")
     api_version = controller.get("apiVersion", "v1")
     template_hash = (metadata.get("labels") or {}).get("pod-template-hash", "")
