@@ -119,7 +119,7 @@ class WebhookTLS:
 
     def _load(self, serving: KeyPair) -> None:
         # the ssl module reads certificates from files only; this one is in memory, so the key touches no disk
-        with open(os.memfd_create("serving.pem"), "wb") as file:
+        with os.fdopen(os.memfd_create("serving.pem"), "wb") as file:
             file.write(serving.certificate + serving.key)
             file.flush()
             self.context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
