@@ -154,7 +154,7 @@ class Resource(Model):
             errors += field_errors(error)
         else:
             if not errors:
-                parsed._unknown = tuple(unknown)
+                parsed._unknown = tuple(unknown)  # noqa: SLF001 - its own class
                 return parsed
         metadata = data.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}

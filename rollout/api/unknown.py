@@ -41,7 +41,7 @@ def known_fields(model: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
-def child_model(annotation: Any) -> tuple[str, type[BaseModel]] | None:  # noqa: ANN401
+def child_model(annotation: Any) -> tuple[str, type[BaseModel]] | None:
     """How a field holds a model (`one`, `list` or `map`) and which; None where it holds none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "one", annotation

@@ -101,7 +101,7 @@ class LocalityDistribute(Model):
 
     from_: Str | None = Field(default=None, alias="from")
     """The callers' locality."""
-    to: Mapping[str, Int] = {}
+    to: Mapping[str, Int] = Field(default_factory=dict)
     """Percentages by locality."""
 
 
@@ -231,7 +231,7 @@ class Subset(Model):
 
     name: Name
     """Its name."""
-    labels: StrMap = {}
+    labels: StrMap = Field(default_factory=dict)
     """Labels of its pods."""
     traffic_policy: TrafficPolicy | None = None
     """How its endpoints are treated."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from rollout.api import kinds
 from rollout.api.fields import Name, Port
 from rollout.api.istio.virtualservice import ISTIO_VERSIONS, is_host
@@ -95,7 +97,7 @@ class Server(Model):
 class GatewaySpec(Model):
     """The ports and hosts that the selected proxies listen for."""
 
-    selector: StrMap = {}
+    selector: StrMap = Field(default_factory=dict)
     """Labels of the gateway's pods, e.g. `istio: ingressgateway`."""
     servers: tuple[Server, ...] = ()
     """Ports and hosts."""

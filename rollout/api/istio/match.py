@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from pydantic import Field
+
 from rollout.api.fields import AnyDuration, Port
 from rollout.api.model import Bool, Model, Problem, Str, StrMap
 
@@ -43,15 +45,15 @@ class HTTPMatchRequest(Model):
     """The HTTP method."""
     authority: StringMatch | None = None
     """The Host or :authority header."""
-    headers: Mapping[str, StringMatch] = {}
+    headers: Mapping[str, StringMatch] = Field(default_factory=dict)
     """Headers by lower-case name; an empty match means that the header is present."""
-    without_headers: Mapping[str, StringMatch] = {}
+    without_headers: Mapping[str, StringMatch] = Field(default_factory=dict)
     """Headers that must not match so."""
-    query_params: Mapping[str, StringMatch] = {}
+    query_params: Mapping[str, StringMatch] = Field(default_factory=dict)
     """Query parameters by name."""
     port: Port | None = None
     """The port that the request was sent to."""
-    source_labels: StrMap = {}
+    source_labels: StrMap = Field(default_factory=dict)
     """Labels of the calling workload."""
     source_namespace: Str | None = None
     """The calling workload's namespace."""
@@ -73,9 +75,9 @@ class HTTPMatchRequest(Model):
 class HeaderOperations(Model):
     """Changes made to headers, in the order set, add, remove."""
 
-    set: StrMap = {}
+    set: StrMap = Field(default_factory=dict)
     """Headers to overwrite."""
-    add: StrMap = {}
+    add: StrMap = Field(default_factory=dict)
     """Headers to append."""
     remove: tuple[Str, ...] = ()
     """Headers to remove."""

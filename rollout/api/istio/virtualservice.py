@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
+from pydantic import Field
+
 from rollout.api import kinds
 from rollout.api.fields import Count, Port
 from rollout.api.istio.http import Destination, HTTPRoute
@@ -24,7 +26,7 @@ class L4MatchAttributes(Model):
     """Addresses that it goes to."""
     port: Port | None = None
     """The port that it goes to."""
-    source_labels: StrMap = {}
+    source_labels: StrMap = Field(default_factory=dict)
     """Labels of the calling workload."""
     source_namespace: Str | None = None
     """The calling workload's namespace."""

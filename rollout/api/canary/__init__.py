@@ -1,0 +1,34 @@
+"""The Canary: `flagger.app/v1beta1`, with Flagger's whole schema."""
+
+from rollout.api.canary.analysis import (
+    BUILTIN_METRICS,
+    Analysis,
+    CanaryAlert,
+    CanaryMetric,
+    CanaryWebhook,
+    SessionAffinity,
+    ThresholdRange,
+)
+from rollout.api.canary.resource import Canary, CanarySpec
+from rollout.api.canary.service import CanaryService, CustomMetadata
+from rollout.api.canary.status import CanaryStatus, Condition, Phase
+from rollout.api.canary.support import notices, unsupported
+
+__all__ = [
+    "BUILTIN_METRICS",
+    "Analysis",
+    "Canary",
+    "CanaryAlert",
+    "CanaryMetric",
+    "CanaryService",
+    "CanarySpec",
+    "CanaryStatus",
+    "CanaryWebhook",
+    "Condition",
+    "CustomMetadata",
+    "Phase",
+    "SessionAffinity",
+    "ThresholdRange",
+    "notices",
+    "unsupported",
+]

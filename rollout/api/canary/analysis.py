@@ -1,0 +1,328 @@
+"""How a canary is judged and how its traffic grows (`spec.analysis`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+
+from rollout.api.fields import Count, Name, Percent, PrometheusRange, Timeout
+from rollout.api.istio.match import StringMatch
+from rollout.api.model import Bool, Int, Model, Number, Problem, Str, StrMap, refusal
+
+BUILTIN_METRICS: Final = ("request-success-rate", "request-duration")
+"""Metrics that need no query: percentage of requests without a 5xx, and the 99th percentile in milliseconds."""
+
+_COOKIE_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+
+
+def _weight(value: int) -> int:
+    if not 1 <= value <= 100:
+        raise refusal(f"{value} is not a weight", "give a percentage from 1 to 100")
+    return value
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() for character in value):
+        raise refusal(f"{value!r} is not a URL", "write it like http://host:port/path")
+    return value
+
+
+def _cookie_name(value: str) -> str:
+    if not _COOKIE_NAME.fullmatch(value):
+        raise refusal(f"{value!r} is not a cookie's name", "use letters, digits, - and _")
+    return value
+
+
+Weight = Annotated[
+    Int, AfterValidator(_weight), Field(json_schema_extra={"minimum": 1, "maximum": 100})
+]
+HttpUrl = Annotated[
+    Str,
+    AfterValidator(_http_url),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 2048,
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.startsWith('http://') || self.startsWith('https://')",
+                    "message": "is not a URL: write it like http://host:port/path",
+                }
+            ],
+        }
+    ),
+]
+CookieName = Annotated[Str, AfterValidator(_cookie_name)]
+
+
+class HeaderMatch(StringMatch):
+    """A header compared with a text."""
+
+    suffix: Str | None = None
+    """Ends with this."""
+
+
+class AnalysisMatch(Model):
+    """Which requests take part in an A/B test."""
+
+    headers: Mapping[str, HeaderMatch] = Field(default_factory=dict)
+    """Headers by lower-case name."""
+    query_params: Mapping[str, StringMatch] = Field(default_factory=dict)
+    """Query parameters by name."""
+    source_labels: StrMap = Field(default_factory=dict)
+    """Labels of the calling workload; only where the route is for the mesh."""
+
+
+class ThresholdRange(Model):
+    """Values that a metric may have."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
+                    "message": "min is above max, so that no value is accepted: swap them",
+                }
+            ]
+        }
+    )
+
+    min: Number | None = None
+    """Least value."""
+    max: Number | None = None
+    """Greatest value."""
+
+    def problems(self) -> Iterator[Problem]:
+        """A range without values."""
+        if self.min is not None and self.max is not None and self.min > self.max:
+            yield Problem("", f"min {self.min:g} is above max {self.max:g}", "swap them")
+
+
+class NamespacedRef(Model):
+    """An object by name."""
+
+    name: Name
+    """Its name."""
+    namespace: Str | None = None
+    """Its namespace; that of the canary where unset."""
+
+
+class CanaryMetric(Model):
+    """A value that must stay within a range."""
+
+    name: Name
+    """Its name; request-success-rate and request-duration are built in."""
+    interval: PrometheusRange | None = None
+    """Window of the query; 1m where unset."""
+    threshold: Number | None = None
+    """Deprecated: least value of request-success-rate, greatest of all others."""
+    threshold_range: ThresholdRange | None = None
+    """Values that it may have."""
+    query: Str | None = None
+    """A Prometheus query, as a Go template."""
+    template_ref: NamespacedRef | None = None
+    """A MetricTemplate with the query."""
+    template_variables: StrMap = Field(default_factory=dict)
+    """Values for `variables` in the query."""
+
+    @property
+    def window(self) -> str:
+        """The query's window as Prometheus reads it."""
+        return self.interval or "1m"
+
+    @property
+    def builtin(self) -> bool:
+        """Whether its query is built in."""
+        return self.name in BUILTIN_METRICS
+
+    def problems(self) -> Iterator[Problem]:
+        """A metric that nothing can be asked for."""
+        if not (self.builtin or self.query or self.template_ref):
+            yield Problem(
+                "",
+                f"{self.name!r} is not built in and has neither query nor templateRef",
+                f"add one, or use {' or '.join(BUILTIN_METRICS)}",
+            )
+
+
+class CanaryWebhook(Model):
+    """An HTTP service that is asked or told."""
+
+    name: Name
+    """Its name."""
+    type: (
+        Literal[
+            "",
+            "confirm-rollout",
+            "pre-rollout",
+            "rollout",
+            "confirm-traffic-increase",
+            "confirm-promotion",
+            "post-rollout",
+            "event",
+            "rollback",
+        ]
+        | None
+    ) = None
+    """When it is called; at every check where unset."""
+    url: HttpUrl
+    """Where it is."""
+    mute_alert: Bool = False
+    """Whether its refusals are not alerted."""
+    timeout: Timeout | None = None
+    """Time for one call; 10s where unset."""
+    retries: Count | None = None
+    """How often a failed call is repeated."""
+    disable_tls: Bool = Field(default=False, alias="disableTLS")
+    """Whether its certificate is not verified."""
+    metadata: StrMap = Field(default_factory=dict)
+    """Sent with every call."""
+
+
+class CanaryAlert(Model):
+    """Where news of this canary goes."""
+
+    name: Name
+    """Its name."""
+    severity: Literal["", "info", "warn", "error"] | None = None
+    """Least severity that is sent; info where unset."""
+    provider_ref: NamespacedRef
+    """The AlertProvider."""
+
+
+class SessionAffinity(Model):
+    """Callers that were answered by the canary stay with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "!has(self.primaryCookieName) || self.primaryCookieName != self.cookieName",
+                    "message": "primaryCookieName equals cookieName: give them different names",
+                }
+            ]
+        }
+    )
+
+    cookie_name: CookieName
+    """The canary's cookie."""
+    primary_cookie_name: CookieName | None = None
+    """The primary's cookie; where set, callers of the primary stay with it, too."""
+    domain: Str | None = None
+    """The cookies' domain."""
+    http_only: Bool = False
+    """Whether scripts cannot read the cookies."""
+    max_age: Int = Field(default=86400, json_schema_extra={"minimum": 1})
+    """The cookies' life in seconds."""
+    partitioned: Bool = False
+    """Whether the cookies are kept per top-level site."""
+    path: Str | None = None
+    """The cookies' path."""
+    same_site: Literal["Strict", "Lax", "None"] | None = None
+    """Whether the cookies are sent across sites."""
+    secure: Bool = False
+    """Whether the cookies are sent over HTTPS only."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Cookies that cannot be told apart, or that no browser keeps."""
+        if self.primary_cookie_name == self.cookie_name:
+            yield Problem("primaryCookieName", "equals cookieName", "give it another name")
+        if self.max_age < 1:
+            yield Problem("maxAge", f"{self.max_age} ends the session at once", "give seconds")
+
+
+_WAYS: Final = ("iterations", "stepWeight", "stepWeights")
+_ONE_WAY: Final = "[has(self.iterations), has(self.stepWeight), has(self.stepWeights)]"
+
+
+class Analysis(Model):
+    """How a canary is judged and how its traffic grows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"{_ONE_WAY}.filter(given, given).size() == 1",
+                    "message": "set exactly one of stepWeight, stepWeights and iterations",
+                }
+            ]
+        }
+    )
+
+    interval: Timeout
+    """Time between two checks."""
+    threshold: Int
+    """Failed checks after which the canary is rolled back; less than 1 is read as 1."""
+    max_weight: Percent | None = None
+    """Share at which the canary is promoted; 100 where unset."""
+    step_weight: Weight | None = None
+    """By how much the canary's share grows after each good check."""
+    step_weights: tuple[Weight, ...] | None = Field(
+        default=None,
+        json_schema_extra={
+            "maxItems": 100,
+            "minItems": 1,
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.isSorted() && self.all(weight, self.exists_one(other, other == weight))",
+                    "message": "weights must rise from step to step",
+                }
+            ],
+        },
+    )
+    """The canary's shares, one after the other."""
+    step_weight_promotion: Percent | None = None
+    """By how much the primary's share grows when it is promoted; all at once where unset."""
+    iterations: Int | None = Field(default=None, json_schema_extra={"minimum": 1})
+    """Checks of a blue/green deployment or an A/B test."""
+    mirror: Bool = False
+    """Whether the canary gets copies of requests before it gets its own."""
+    mirror_weight: Percent | None = None
+    """Share of the requests that is copied; all where unset."""
+    primary_ready_threshold: Percent | None = None
+    """Share of the primary's pods that must be available; 100 where unset."""
+    canary_ready_threshold: Percent | None = None
+    """Share of the canary's pods that must be available; 100 where unset."""
+    match: tuple[AnalysisMatch, ...] = ()
+    """Requests that take part in an A/B test."""
+    metrics: tuple[CanaryMetric, ...] = ()
+    """What is checked."""
+    webhooks: tuple[CanaryWebhook, ...] = ()
+    """Who is asked or told."""
+    alerts: tuple[CanaryAlert, ...] = ()
+    """Where news goes."""
+    session_affinity: SessionAffinity | None = None
+    """Callers that were answered by the canary stay with it."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Not exactly one way to advance; steps that do not rise."""
+        given = [
+            name
+            for name, value in zip(
+                _WAYS, (self.iterations, self.step_weight, self.step_weights), strict=True
+            )
+            if value is not None
+        ]
+        if not given:
+            yield Problem("stepWeight", "is required", f"set exactly one of {', '.join(_WAYS)}")
+        if len(given) > 1:
+            yield Problem("", f"sets {' and '.join(given)}", "keep exactly one of them")
+        if self.iterations is not None and self.iterations < 1:
+            yield Problem("iterations", f"is {self.iterations}", "give 1 or more")
+        if self.step_weights == ():
+            yield Problem("stepWeights", "is empty", "name weights from 1 to 100")
+        for index, (before, after) in enumerate(pairwise(self.step_weights or ()), start=1):
+            if after <= before:
+                yield Problem(
+                    f"stepWeights[{index}]", f"{after} is not above {before}", "name rising weights"
+                )

@@ -1,0 +1,79 @@
+"""A canary's status: all progress that is kept between two looks. Read leniently, since Flagger may have written it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from rollout.api.model import Int, Model
+
+
+class Phase(StrEnum):
+    """Where a canary is in its life, in Flagger's words."""
+
+    NONE = ""
+    INITIALIZING = "Initializing"
+    INITIALIZED = "Initialized"
+    WAITING = "Waiting"
+    PROGRESSING = "Progressing"
+    WAITING_PROMOTION = "WaitingPromotion"
+    PROMOTING = "Promoting"
+    FINALISING = "Finalising"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    TERMINATING = "Terminating"
+    TERMINATED = "Terminated"
+
+
+class Condition(Model):
+    """One thing that is true, false or unknown of the canary."""
+
+    type: str
+    """What it is about."""
+    status: str
+    """True, False or Unknown."""
+    reason: str
+    """Why, in one word."""
+    message: str = ""
+    """Why, in a sentence."""
+    last_update_time: datetime | None = None
+    """When it was last written."""
+    last_transition_time: datetime | None = None
+    """When its status last changed."""
+
+
+class CanaryStatus(Model):
+    """What was observed and done; unknown keys are kept."""
+
+    phase: Phase = Phase.NONE
+    """Where the canary is in its life."""
+    failed_checks: Int = 0
+    """Failed checks of this analysis."""
+    canary_weight: Int = 0
+    """Share of the requests that the canary gets, in percent."""
+    iterations: Int = 0
+    """Checks done of this analysis, where it counts checks."""
+    session_affinity_cookie: str | None = None
+    """Cookie of the current run."""
+    primary_session_affinity_cookie: str | None = None
+    """The primary's cookie of the current run."""
+    previous_session_affinity_cookie: str | None = None
+    """Cookie of the run before."""
+    tracked_configs: dict[str, str] = Field(default_factory=dict)
+    """Checksums of the ConfigMaps and Secrets that the target uses, by `configmap/name` or `secret/name`."""
+    last_applied_spec: str | None = None
+    """Hash of the target's revision that was last seen."""
+    last_promoted_spec: str | None = None
+    """Hash of the target's revision that was last promoted."""
+    last_tracked_revision: str | None = None
+    """Written by newer Flaggers: their change fence of the target."""
+    last_transition_time: datetime | None = None
+    """When the status last changed."""
+    conditions: tuple[Condition, ...] = ()
+    """What is true of the canary; `Promoted` is Flagger's."""
+
+    def condition(self, type_: str) -> Condition | None:
+        """The condition of this type, if it is set."""
+        return next((found for found in self.conditions if found.type == type_), None)
