@@ -35,7 +35,7 @@ rules:
 class ApiServerSettings:
     """Where one API server listens and finds its files (as the process sees them)."""
 
-    etcd: str
+    etcd: Path
     pki: Path
     address: str
     port: int
@@ -44,16 +44,14 @@ class ApiServerSettings:
     audit_log: Path
 
 
-def etcd(*, data: Path, listen: str) -> list[str]:
-    """One member; `listen` is its client URL. Losing power may lose data: this is a throw-away store."""
+def etcd(*, data: Path, socket: Path) -> list[str]:
+    """One member behind a Unix socket. Losing power may lose data: this is a throw-away store."""
     return [
         "etcd",
         f"--data-dir={data}",
-        f"--listen-client-urls={listen}",
-        f"--advertise-client-urls={listen}",
-        f"--listen-peer-urls={_peer(listen)}",
-        f"--initial-advertise-peer-urls={_peer(listen)}",
-        f"--initial-cluster=default={_peer(listen)}",
+        f"--listen-client-urls=unix://{socket}",
+        f"--listen-peer-urls=unix://{socket}.peer",
+        "--advertise-client-urls=http://127.0.0.1:2379",  # it wants one that is not a socket; nobody dials it
         "--unsafe-no-fsync",
         "--log-level=warn",
         "--auto-compaction-retention=10m",
@@ -61,15 +59,11 @@ def etcd(*, data: Path, listen: str) -> list[str]:
     ]
 
 
-def _peer(client: str) -> str:
-    return f"{client}.peer" if client.startswith("unix:") else "http://127.0.0.1:2380"
-
-
 def apiserver(settings: ApiServerSettings) -> list[str]:
     files = settings.pki
     return [
         "kube-apiserver",
-        f"--etcd-servers={settings.etcd}",
+        f"--etcd-servers=unix://{settings.etcd}",
         f"--advertise-address={settings.address}",
         f"--bind-address={settings.address}",
         f"--secure-port={settings.port}",
@@ -109,6 +103,7 @@ def controller_manager(*, files: Path, kubeconfig: Path) -> list[str]:
         f"--cluster-signing-cert-file={files / 'ca.crt'}",
         f"--cluster-signing-key-file={files / 'ca.key'}",
         f"--flex-volume-plugin-dir={FLEXVOLUMES}",
+        "--use-service-account-credentials",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         "--profiling=false",

@@ -32,7 +32,9 @@ class Identity:
 
 
 ADMIN = Identity(file="admin", user="rollout:admin", group="system:masters")
-API_SERVER_AS_CLIENT = Identity(file="apiserver-kubelet", user="kube-apiserver", group="system:masters")
+API_SERVER_AS_CLIENT = Identity(
+    file="apiserver-kubelet", user="kube-apiserver", group="system:masters"
+)
 CONTROLLER_MANAGER = Identity(
     file="kube-controller-manager",
     user="system:kube-controller-manager",
@@ -58,7 +60,11 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("rollout-cluster", None)
         ca = self._builder(self._name, self._key.public_key())
-        self._save("ca", self._key, ca.add_extension(x509.BasicConstraints(True, None), critical=True))
+        self._save(
+            "ca",
+            self._key,
+            ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True),
+        )
 
     def client(self, identity: Identity) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -75,7 +81,9 @@ class Authority:
         self._save(
             file,
             key,
-            builder.add_extension(usage, critical=False).add_extension(alternatives, critical=False),
+            builder.add_extension(usage, critical=False).add_extension(
+                alternatives, critical=False
+            ),
         )
 
     def signing_key(self, file: str) -> None:
