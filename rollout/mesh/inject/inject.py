@@ -6,7 +6,6 @@ Pure and idempotent: a pod that has one gets nothing. Must not know how the patc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from rollout.mesh.agent.settings import AGENT_PORT
@@ -18,12 +17,14 @@ Json = dict[str, Any]
 INJECT = "sidecar.istio.io/inject"
 STATUS = "sidecar.istio.io/status"
 REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
-NAMESPACE_LABEL = "istio-injection"
 METRICS_PATH = "/stats/prometheus"
 
 
-def wants_proxy(pod: Json, namespace_labels: Mapping[str, str]) -> bool:
-    """Istio's policy: the pod's own word first, then its namespace's; never a pod on its node's network."""
+def wants_proxy(pod: Json) -> bool:
+    """Yes unless the pod says no, has one, or is on its node's network.
+
+    The API server has looked at the namespace's label by the time it asks, and knows it better than any cache here.
+    """
     metadata, spec = pod.get("metadata", {}), pod.get("spec", {})
     annotations = metadata.get("annotations") or {}
     if spec.get("hostNetwork") or (spec.get("os") or {}).get("name") == "windows":
@@ -31,16 +32,12 @@ def wants_proxy(pod: Json, namespace_labels: Mapping[str, str]) -> bool:
     if STATUS in annotations or _has_proxy(spec):
         return False
     word = (metadata.get("labels") or {}).get(INJECT) or annotations.get(INJECT)
-    if word is not None:
-        return bool(word == "true")
-    return namespace_labels.get(NAMESPACE_LABEL) == "enabled"
+    return word is None or word == "true"
 
 
-def inject(
-    pod: Json, namespace: str, namespace_labels: Mapping[str, str], config: InjectionConfig
-) -> list[Json]:
+def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
     """The JSON patch (RFC 6902) that adds the proxy; empty when the pod gets none."""
-    if not wants_proxy(pod, namespace_labels):
+    if not wants_proxy(pod):
         return []
     metadata, spec = pod.get("metadata", {}), pod["spec"]
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
