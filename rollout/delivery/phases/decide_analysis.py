@@ -1,0 +1,134 @@
+"""While a new revision is judged: one step per interval, as long as every check passes.
+
+The share that the routes serve is one step ahead of the status when this program ended between the two writes; such a
+step is recorded, not repeated. The same holds for a promotion that had begun.
+"""
+
+from __future__ import annotations
+
+from rollout.api.canary.status import Phase
+from rollout.delivery.actions import Action, Decision, Event
+from rollout.delivery.checking import Held, plan_checks, verdict
+from rollout.delivery.phases.rollback import roll_back
+from rollout.delivery.readiness import Ready, Stuck, Waiting
+from rollout.delivery.refusals import BLOCKED, NAMES
+from rollout.delivery.situation import Situation
+from rollout.delivery.strategies.weighted import next_weight
+
+
+def decide_analysis(here: Situation) -> Decision:
+    """The next move of a canary whose revision is under analysis."""
+    if here.changed:
+        return _restart(here)
+    if here.primary_is_current:
+        return promote(here)
+    if here.status.failed_checks >= here.canary.threshold:
+        failed = here.status.failed_checks
+        return roll_back(here, f"Rolling back {here.name} failed checks threshold reached {failed}")
+    return _not_ready(here) or _step(here)
+
+
+def promote(here: Situation) -> Decision:
+    """The verdict is good: the primary gets the revision, and keeps its traffic while it rolls."""
+    skipped = here.canary.spec.skip_analysis
+    copying = Event(f"Copying {here.target_name} template spec to {here.primary_name}")
+    if skipped:
+        done = f"Promotion completed! Canary analysis was skipped for {here.target_name}"
+        return Decision(
+            actions=(*here.upkeep(0), *here.promote_primary(), here.scale_to_zero()),
+            status=here.fresh_status.enter(Phase.SUCCEEDED, here.now, kind=here.kind),
+            events=(copying, Event(done)),
+        )
+    return Decision(
+        actions=(*here.services(), *here.promote_primary()),
+        status=here.fresh_status.enter(Phase.PROMOTING, here.now, kind=here.kind),
+        events=(copying,),
+    )
+
+
+def _restart(here: Situation) -> Decision:
+    tracked = here.fresh_status.tracking(here.revision, here.configs)
+    return Decision(
+        actions=(*here.upkeep(0), here.scale_up()),
+        status=tracked.enter(Phase.PROGRESSING, here.now, kind=here.kind),
+        events=(Event(f"New revision detected! Restarting analysis for {here.target_name}"),),
+    )
+
+
+def _not_ready(here: Situation) -> Decision | None:
+    share = here.status.canary_weight
+    primary, target = here.primary_ready, here.target_ready
+    if primary is None:
+        message = f"Deployment {here.primary_name} is gone while {here.target_name} is analysed"
+        return roll_back(here, message)
+    if not isinstance(primary, Ready) and not here.canary.spec.skip_analysis:
+        until = primary.until if isinstance(primary, Waiting) else None
+        message = f"{here.primary_name} not ready: {primary.message}"
+        return here.wait(message, share=_served_share(here, share), until=until)
+    if isinstance(target, Ready):
+        return None
+    message = f"canary deployment {here.target_name} not ready: {target.message}"
+    if isinstance(target, Stuck):
+        exceeded = f"Rolling back {here.name} progress deadline exceeded {message}"
+        return roll_back(here, message, exceeded)
+    return here.wait(message, share=_served_share(here, share), until=target.until)
+
+
+def _served_share(here: Situation, share: int) -> int:
+    """The share to keep while nothing may move: what is served, if that is a step that was made."""
+    served = here.weights
+    interrupted = served is not None and served.canary == next_weight(here.canary, share)
+    return served.canary if served is not None and interrupted else share
+
+
+def _step(here: Situation) -> Decision:
+    if here.canary.spec.skip_analysis:
+        return promote(here)
+    share = here.status.canary_weight
+    served = _served_share(here, share)
+    if served != share:
+        return _advance(here, served)
+    if here.now < here.due:
+        return Decision(actions=here.upkeep(share), status=here.status, wake=here.due)
+    if share == 0:
+        return _advance(
+            here,
+            next_weight(here.canary, 0),
+            Event(f"Starting canary analysis for {here.target_name}"),
+        )
+    outcome = verdict(here, plan_checks(here))
+    if outcome is None:
+        checks = plan_checks(here).checks
+        return Decision(actions=here.upkeep(share), status=here.status, checks=checks)
+    if isinstance(outcome, Held):
+        return _hold(here, outcome)
+    return _advance(here, next_weight(here.canary, share))
+
+
+def _advance(here: Situation, weight: int | None, *events: Event) -> Decision:
+    if weight is None:
+        return promote(here)
+    actions: tuple[Action, ...] = here.upkeep(weight)
+    return Decision(
+        actions=actions,
+        status=here.fresh_status.stepped(here.now, weight=weight),
+        events=(*events, Event(f"Advance {here.name} canary weight {weight}")),
+        wake=here.now + here.interval,
+    )
+
+
+def _hold(here: Situation, held: Held) -> Decision:
+    """A check failed: it counts, and nothing moves."""
+    status = here.fresh_status
+    if held.refusal is not None:
+        names = NAMES[held.refusal]
+        status = here.status.with_condition(
+            BLOCKED, "True", names.condition, f"{held.message} ({held.remedy})", here.now
+        )
+    return Decision(
+        actions=here.upkeep(here.status.canary_weight),
+        status=status.check_failed(here.now),
+        events=(Event(held.message, warning=True),),
+        wake=here.now + here.interval,
+        refusal=held.refusal,
+    )

@@ -1,0 +1,72 @@
+"""From a new canary to an initialized one: the primary takes over the traffic before the target is scaled to zero.
+
+The order is what keeps requests from being lost: pods ready, then the apex service, then the routes, a moment for the
+proxies, and only then the target's pods go.
+"""
+
+from __future__ import annotations
+
+from rollout.api.canary.status import Phase
+from rollout.api.kinds import DEPLOYMENT
+from rollout.delivery.actions import Action, Apply, Decision, Event, Settle
+from rollout.delivery.objects.metadata import is_controlled_by
+from rollout.delivery.objects.primary import new_primary
+from rollout.delivery.objects.services import Side
+from rollout.delivery.readiness import Stuck, Waiting, replicas_of
+from rollout.delivery.refusals import Refusal
+from rollout.delivery.situation import Situation
+
+
+def decide_bootstrap(here: Situation) -> Decision:
+    """The next move of a canary that is not initialized yet."""
+    if here.status.phase is not Phase.INITIALIZING:
+        return Decision(
+            status=here.fresh_status.enter(Phase.INITIALIZING, here.now, kind=here.kind),
+            probe_metrics=not here.canary.spec.skip_analysis,
+        )
+    foundation = (here.service(Side.CANARY), here.service(Side.PRIMARY))
+    if here.primary is None:
+        return Decision(
+            actions=(*foundation, *here.copies(), create_primary(here)), status=here.fresh_status
+        )
+    if is_controlled_by(here.primary, here.obj) and not here.primary_is_current:
+        # The target moved on while its first copy was starting; nothing is promoted yet, so the copy follows.
+        return Decision(actions=(*foundation, *here.promote_primary()), status=here.fresh_status)
+    state = None if here.canary.spec.skip_analysis else here.primary_ready
+    if isinstance(state, Stuck):
+        return here.refuse(
+            Refusal.PRIMARY_NOT_READY,
+            f"{here.primary_name} not ready: {state.message}; mend the pods of the target:"
+            " the primary is its copy",
+        )
+    if isinstance(state, Waiting):
+        message = f"{here.primary_name} not ready: {state.message}"
+        return here.wait(message, share=None, until=state.until)
+    return _hand_over(here, foundation)
+
+
+def create_primary(here: Situation) -> Apply:
+    """The primary as the target is now."""
+    desired = new_primary(
+        here.obj,
+        here.target,
+        here.label,
+        configs=here.snapshot.configs,
+        flagger_id=here.promotion,
+        replicas=max(1, replicas_of(here.target)),
+        prefixes=here.snapshot.settings.include_label_prefixes,
+    )
+    return Apply(DEPLOYMENT, desired)
+
+
+def _hand_over(here: Situation, foundation: tuple[Action, ...]) -> Decision:
+    actions: tuple[Action, ...] = (*foundation, here.service(Side.APEX), here.set_routes(0))
+    if replicas_of(here.target):
+        settle = Settle(here.snapshot.settings.settle_seconds)
+        actions = (*actions, settle, here.scale_to_zero())
+    tracked = here.fresh_status.tracking(here.revision, here.configs)
+    return Decision(
+        actions=actions,
+        status=tracked.enter(Phase.INITIALIZED, here.now, kind=here.kind),
+        events=(Event(f"Initialization done! {here.name}"),),
+    )

@@ -1,0 +1,86 @@
+"""A canary that is being deleted and has promised to give everything back: the target serves again before it goes."""
+
+from __future__ import annotations
+
+import json
+
+from rollout.api.canary.status import Phase
+from rollout.api.kinds import SERVICE
+from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetFinalizers, Settle
+from rollout.delivery.objects.metadata import FINALIZER, LAST_APPLIED, is_controlled_by
+from rollout.delivery.objects.services import Side, service_name
+from rollout.delivery.readiness import Waiting, replicas_of
+from rollout.delivery.situation import Situation
+from rollout.delivery.snapshot import Snapshot
+from rollout.kube.objects import Object, annotations_of
+
+
+def has_finalizer(snapshot: Snapshot) -> bool:
+    """Whether the canary waits for us before it goes."""
+    return FINALIZER in (snapshot.obj["metadata"].get("finalizers") or ())
+
+
+def let_go(snapshot: Snapshot) -> SetFinalizers:
+    """No longer hold the canary back."""
+    finalizers = snapshot.obj["metadata"].get("finalizers") or ()
+    return SetFinalizers(tuple(each for each in finalizers if each != FINALIZER))
+
+
+def hold(snapshot: Snapshot) -> SetFinalizers:
+    """Make the canary's deletion wait for us."""
+    return SetFinalizers((*(snapshot.obj["metadata"].get("finalizers") or ()), FINALIZER))
+
+
+def decide_deletion(here: Situation) -> Decision:
+    """The next move of a canary that is being deleted."""
+    if here.status.phase is not Phase.TERMINATING:
+        return Decision(
+            status=here.fresh_status.enter(Phase.TERMINATING, here.now, kind=here.kind),
+            events=(Event(f"Terminating canary {here.name}"),),
+        )
+    wanted = replicas_of(here.primary) if here.primary is not None else 1
+    if replicas_of(here.target) < wanted:
+        scale = Scale(here.canary.target_name, wanted)
+        return Decision(actions=(scale,), status=here.status)
+    state = here.target_ready
+    if isinstance(state, Waiting):
+        message = f"canary deployment {here.target_name} not ready: {state.message}"
+        return here.wait(message, share=None, until=state.until)
+    settle = Settle(here.snapshot.settings.settle_seconds)
+    return Decision(
+        actions=(
+            *_apex_given_back(here),
+            *here.router.original(here.obj, here.snapshot.seen),
+            settle,
+            let_go(here.snapshot),
+        ),
+        status=here.status,
+        events=(Event(f"Terminated canary {here.name}"),),
+    )
+
+
+def _apex_given_back(here: Situation) -> tuple[Action, ...]:
+    """The apex service selects the target's pods again: as kubectl last applied it, or by the target's label."""
+    name = service_name(here.obj, Side.APEX)
+    served = here.snapshot.seen(SERVICE, name)
+    if served is None:
+        return ()
+    selector = {here.label[0]: here.label[1]}
+    if not is_controlled_by(served, here.obj):
+        selector = _applied_selector(served) or selector
+    desired = {
+        "apiVersion": SERVICE.api_version,
+        "kind": SERVICE.kind,
+        "metadata": {"name": name, "namespace": here.canary.namespace},
+        "spec": {"selector": selector},
+    }
+    return (Apply(SERVICE, desired, exact=("spec.selector",)),)
+
+
+def _applied_selector(served: Object) -> dict[str, str] | None:
+    try:
+        applied = json.loads(annotations_of(served)[LAST_APPLIED])
+        selector = applied["spec"]["selector"]
+    except (KeyError, ValueError, TypeError):
+        return None
+    return selector if isinstance(selector, dict) else None

@@ -1,0 +1,95 @@
+"""From a good verdict to the end: the primary rolls, gets its traffic back, and the target is scaled to zero.
+
+Traffic goes back only to a primary that is ready. The target's pods go an interval after their last share, so that the
+proxies had time to hear of it.
+"""
+
+from __future__ import annotations
+
+from rollout.api.canary.status import Phase
+from rollout.delivery.actions import Action, Decision, Event, Settle
+from rollout.delivery.readiness import Ready, Stuck, Waiting
+from rollout.delivery.routing.router import TOTAL
+from rollout.delivery.situation import Situation
+from rollout.delivery.strategies.weighted import last_weight, next_promotion_weight
+
+
+def decide_promotion(here: Situation) -> Decision:
+    """The next move of a canary that is being promoted."""
+    if here.status.phase is Phase.FINALISING:
+        return _finalise(here)
+    state = here.primary_ready
+    if isinstance(state, Stuck):
+        return _primary_failed(here, state)
+    served = _served_share(here)
+    if not isinstance(state, Ready):
+        message = f"{here.primary_name} not ready: {state.message if state else 'it is gone'}"
+        until = state.until if isinstance(state, Waiting) else None
+        return here.wait(message, share=served, until=until)
+    if here.now < here.due and not _is_ahead(here, served):
+        return Decision(actions=here.upkeep(served), status=here.fresh_status, wake=here.due)
+    return _shift_back(here, served)
+
+
+def _shift_back(here: Situation, served: int) -> Decision:
+    in_steps = bool(here.canary.spec.analysis.step_weight_promotion)
+    ahead = _is_ahead(here, served)
+    share = served if ahead else next_promotion_weight(here.canary, served)
+    told = (
+        f"Advance {here.name} primary weight {TOTAL - share}"
+        if in_steps
+        else "Routing all traffic to primary"
+    )
+    status = (
+        here.fresh_status.stepped(here.now, weight=share)
+        if share
+        else here.fresh_status.enter(Phase.FINALISING, here.now, kind=here.kind)
+    )
+    return Decision(
+        actions=here.upkeep(share),
+        status=status,
+        events=(Event(told),),
+        wake=here.now + here.interval,
+    )
+
+
+def _served_share(here: Situation) -> int:
+    served = here.weights
+    return _recorded_share(here) if served is None else served.canary
+
+
+def _recorded_share(here: Situation) -> int:
+    """The share before the next step back; the status shows none until the first was made."""
+    return here.status.canary_weight or last_weight(here.canary)
+
+
+def _is_ahead(here: Situation, served: int) -> bool:
+    """Whether a step back was made but not recorded."""
+    recorded = _recorded_share(here)
+    return served != recorded and served == next_promotion_weight(here.canary, recorded)
+
+
+def _finalise(here: Situation) -> Decision:
+    if here.now < here.due:
+        return Decision(actions=here.upkeep(0), status=here.fresh_status, wake=here.due)
+    served = here.weights
+    pause: tuple[Action, ...] = ()
+    if served is None or served.canary:
+        pause = (Settle(here.snapshot.settings.settle_seconds),)
+    return Decision(
+        actions=(*here.upkeep(0), *pause, here.scale_to_zero()),
+        status=here.fresh_status.enter(Phase.SUCCEEDED, here.now, kind=here.kind),
+        events=(Event(f"Promotion completed! Scaling down {here.target_name}"),),
+    )
+
+
+def _primary_failed(here: Situation, state: Stuck) -> Decision:
+    """The revision passed its analysis but the primary cannot run it: the canary, which can, keeps the traffic."""
+    message = f"Promotion of {here.target_name} failed, primary not ready: {state.message}"
+    share = TOTAL if isinstance(here.target_ready, Ready) else _served_share(here)
+    failed = here.fresh_status.enter(Phase.FAILED, here.now, kind=here.kind)
+    return Decision(
+        actions=here.upkeep(share),
+        status=failed.stepped(here.now, weight=share),
+        events=(Event(message, warning=True),),
+    )

@@ -1,0 +1,81 @@
+"""Everything that deciding about one canary may know, frozen: the canary, its objects as last seen, answers to checks.
+
+Only nouns: knows neither where the objects were read nor what will be decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from rollout.api.canary import Canary
+from rollout.api.errors import InvalidObject
+from rollout.api.kinds import DEPLOYMENT, Kind
+from rollout.delivery.objects.configs import ConfigRef
+from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.status import Status
+from rollout.judge.checks import Answer, Check
+from rollout.kube.objects import Object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for all canaries of one controller; names and defaults are those of Flagger's flags."""
+
+    mesh_provider: str = "istio"
+    metrics_server: str = "http://prometheus:9090"
+    selector_labels: tuple[str, ...] = ("app", "name", "app.kubernetes.io/name")
+    include_label_prefixes: tuple[str, ...] = ()
+    config_tracking: bool = True
+    minimum_interval: timedelta = timedelta(seconds=10)
+    settle_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One canary and what it needs, as last seen. `canary` is what is wrong with it where it cannot be read.
+
+    `objects` are those of the canary's namespace that delivery asks for by kind and name; `configs` are the ones that
+    the target's template names and that are tracked. `rival` is another canary that had the target first. `answers` are
+    there only right after the checks that a decision asked for.
+    """
+
+    obj: Object = field(repr=False)
+    canary: Canary | InvalidObject
+    status: Status
+    settings: Settings
+    objects: Mapping[tuple[Kind, str], Object] = field(default_factory=dict, repr=False)
+    configs: Mapping[ConfigRef, Object] = field(default_factory=dict, repr=False)
+    rival: str = ""
+    answers: Mapping[Check, Answer] | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The canary's namespace."""
+        return str(self.obj["metadata"]["namespace"])
+
+    @property
+    def name(self) -> str:
+        """The canary's name."""
+        return str(self.obj["metadata"]["name"])
+
+    def seen(self, kind: Kind, name: str) -> Object | None:
+        """One of the objects, or None where there is none of that name."""
+        return self.objects.get((kind, name))
+
+    @property
+    def target_name(self) -> str:
+        """The target's name; empty where the canary does not say."""
+        spec = self.obj.get("spec") or {}
+        return str((spec.get("targetRef") or {}).get("name") or "")
+
+    @property
+    def target(self) -> Object | None:
+        """The target Deployment."""
+        return self.seen(DEPLOYMENT, self.target_name)
+
+    @property
+    def primary(self) -> Object | None:
+        """The primary Deployment."""
+        return self.seen(DEPLOYMENT, primary_name(self.target_name))

@@ -1,0 +1,1 @@
+"""Where numbers come from, one module per kind of source. A source answers checks; it judges nothing."""

@@ -1,0 +1,134 @@
+"""Numbers from Prometheus, through the synchronous client in worker threads, each query bounded in time and size.
+
+Whatever goes wrong is an answer, never an exception: a check that cannot be made must hold a canary, not crash it.
+Knows PromQL's result types; not what a query means.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import requests
+from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
+from urllib3.util.retry import Retry
+
+from rollout.judge.checks import Answer, Check, NoData, QueryFailed, Value
+
+TIMEOUT_SECONDS = 5.0
+_MOST_AT_ONCE = 16
+_LARGEST_ANSWER = 1 << 20
+_LONGEST_MESSAGE = 300
+
+
+class Prometheus:
+    """All Prometheus servers that checks name, by address; at most 16 queries at once."""
+
+    def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._timeout = timeout
+        self._clients: dict[str, PrometheusConnect] = {}
+        self._free = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def answer(self, check: Check) -> Answer:
+        """Run one check's query."""
+        client = self._client(check.address)
+        return await self._ask(check.address, lambda: _last_value(client.custom_query(check.query)))
+
+    async def online(self, address: str) -> QueryFailed | None:
+        """None where a Prometheus answers at this address."""
+        client = self._client(address)
+        answer = await self._ask(address, lambda: _last_value(client.custom_query("vector(1)")))
+        return answer if isinstance(answer, QueryFailed) else None
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for client in self._clients.values():
+            client.close()
+
+    def _client(self, address: str) -> PrometheusConnect:
+        if address not in self._clients:
+            self._clients[address] = PrometheusConnect(
+                url=address.rstrip("/"),
+                retry=Retry(0),
+                session=_BoundedSession(),
+                timeout=self._timeout,
+            )
+        return self._clients[address]
+
+    async def _ask(self, address: str, query: Callable[[], Answer]) -> Answer:
+        async with self._free:
+            try:
+                # The client bounds each read; this bounds an answer that trickles in.
+                async with asyncio.timeout(2 * self._timeout):
+                    return await asyncio.to_thread(query)
+            except PrometheusApiClientException as error:
+                return _refused(address, str(error))
+            except requests.RequestException as error:
+                return QueryFailed(f"{address} does not answer: {_brief(error)}", retriable=True)
+            except TimeoutError:
+                return QueryFailed(f"{address} does not answer in time", retriable=True)
+            except (ValueError, LookupError, TypeError) as error:
+                return QueryFailed(
+                    f"{address} does not answer as Prometheus does: {_brief(error)}", retriable=True
+                )
+
+
+class _BoundedSession(requests.Session):
+    """A session that reads no more of an answer than a check can need, and follows no redirects."""
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        response = super().request(*args, **{**kwargs, "stream": True, "allow_redirects": False})
+        with response:
+            body = bytearray()
+            for chunk in response.iter_content(64 << 10):
+                body += chunk
+                if len(body) > _LARGEST_ANSWER:
+                    raise requests.RequestException(
+                        f"the answer is larger than {_LARGEST_ANSWER} bytes; aggregate with sum()"
+                    )
+        response._content = bytes(body)  # noqa: SLF001 - requests has no other way to bound a body
+        return response
+
+
+def _last_value(result: object) -> Answer:
+    """The last sample of a vector, or a scalar; as Flagger, which takes the last one of several."""
+    if not isinstance(result, list):
+        raise TypeError(f"result is {type(result).__name__}")
+    if not result:
+        return NoData("the result is empty")
+    last = result[-1]
+    if isinstance(last, dict) and "value" not in last:
+        return QueryFailed(
+            "the query yields a range, not an instant vector: wrap it in rate(), or drop the brackets",
+            retriable=False,
+        )
+    # A scalar's result is the sample itself: [time, "value"].
+    text = last["value"][1] if isinstance(last, dict) else last
+    value = float(text)
+    return NoData("the value is NaN") if math.isnan(value) else Value(value)
+
+
+def _refused(address: str, message: str) -> QueryFailed:
+    """The client says only `HTTP Status Code 400 (b'{...}')`; 4xx is about the query, the rest about the server."""
+    words = message.split(maxsplit=4)
+    code = int(words[3]) if len(words) > 3 and words[3].isdigit() else 0
+    if code in {400, 422}:
+        return QueryFailed(_prometheus_error(message), retriable=False)
+    return QueryFailed(f"{address} answers {code or message}", retriable=True)
+
+
+def _prometheus_error(message: str) -> str:
+    try:
+        body = ast.literal_eval(message[message.index("(") + 1 : message.rindex(")")])
+        error = json.loads(body)["error"]
+    except (ValueError, SyntaxError, LookupError, TypeError):
+        error = message
+    return str(error)[:_LONGEST_MESSAGE]
+
+
+def _brief(error: Exception) -> str:
+    return str(error)[:_LONGEST_MESSAGE] or type(error).__name__

@@ -1,0 +1,67 @@
+"""The queries behind checks: those that are built in per mesh, and templates that users write.
+
+The built-in ones are Flagger's, letter by letter, so that dashboards and recording rules made for them keep working.
+Pure; knows the names that a template may use, not the canary behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from rollout.api.gotemplate import TemplateError, render
+from rollout.judge.thresholds import Measure
+
+__all__ = ["BUILTIN", "TemplateError", "Variables", "render_query"]
+
+_ISTIO = (
+    'reporter="destination",'
+    'destination_workload_namespace="{{ namespace }}",'
+    'destination_workload=~"{{ target }}"'
+)
+BUILTIN: Mapping[str, Mapping[Measure, str]] = {
+    "istio": {
+        Measure.SUCCESS_RATE: (
+            f'sum(rate(istio_requests_total{{{_ISTIO},response_code!~"5.*"}}[{{{{ interval }}}}]))'
+            f" / sum(rate(istio_requests_total{{{_ISTIO}}}[{{{{ interval }}}}])) * 100"
+        ),
+        Measure.DURATION: (
+            "histogram_quantile(0.99, sum(rate(istio_request_duration_milliseconds_bucket"
+            f"{{{_ISTIO}}}[{{{{ interval }}}}])) by (le))"
+        ),
+    },
+}
+"""The built-in queries by provider and measure."""
+
+METRIC_NAMES: Mapping[str, Measure] = {
+    "request-success-rate": Measure.SUCCESS_RATE,
+    "request-duration": Measure.DURATION,
+}
+"""The metrics that need no query of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables:
+    """What a query template may name, each as a function."""
+
+    name: str
+    namespace: str
+    target: str
+    service: str
+    ingress: str
+    route: str
+    interval: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def functions(self) -> dict[str, Callable[[], object]]:
+        """The functions of the template."""
+        names = ("name", "namespace", "target", "service", "ingress", "route", "interval")
+        values: dict[str, object] = {each: getattr(self, each) for each in names}
+        values["variables"] = dict(self.variables)
+        return {key: partial(lambda value: value, value) for key, value in values.items()}
+
+
+def render_query(template: str, variables: Variables) -> str:
+    """The query itself, on one line. Raises TemplateError where the template does not parse or names what is not there."""
+    return " ".join(render(template, functions=variables.functions()).split())
