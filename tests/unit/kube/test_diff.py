@@ -95,7 +95,7 @@ values = st.recursive(
     max_leaves=8,
 )
 objects = st.dictionaries(names, values, max_size=3)
-served = objects.map(lambda obj: stripped(obj))
+served = objects.map(lambda obj: dict(stripped(obj)))
 paths = st.sets(st.sampled_from(["a", "b", "a.a", "a.b", "b.c", "a.b.c"]))
 
 
