@@ -3,25 +3,82 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
+from e2e.cluster import cluster, images
 from e2e.cluster.build import build
-from e2e.cluster.progress import ClusterError
+from e2e.cluster.layout import ROOT, Layout
+from e2e.cluster.loading import load
+from e2e.cluster.progress import ClusterError, say
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    building = commands.add_parser("build", help="build programs; prints the path of each")
-    building.add_argument("programs", nargs="+", metavar="PROGRAM")
-    options = parser.parse_args()
+    options = _parser().parse_args()
+    where = Layout(directory=options.dir.resolve())
     try:
-        for name in options.programs:
-            print(build(name), flush=True)
+        match options.command:
+            case "build":
+                for name in options.programs:
+                    print(build(name), flush=True)
+            case "up":
+                cluster.up(where, options.port)
+            case "status":
+                why = cluster.trouble(where)
+                print(f"not healthy: {why}" if why else f"healthy: {where.kubeconfig}")
+                return 1 if why else 0
+            case "images":
+                _load(where, [images.program_archive(name) for name in images.APPLICATIONS])
+            case "load":
+                _load(where, options.archives)
+            case "down":
+                cluster.down(where)
+            case "clean":
+                cluster.clean(where)
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "cluster: interrupted; the next `up` or `clean` removes what was begun", file=sys.stderr
+        )
+        return 130
     return 0
+
+
+def _load(where: Layout, archives: list[Path]) -> None:
+    holder = cluster.running(where).holder
+    for archive in archives:
+        if load(where, holder, archive):
+            say(f"loaded {archive.name}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=Path(os.environ.get("CLUSTER_DIR") or ROOT / ".cluster"),
+        help="the cluster's directory (.cluster, or $CLUSTER_DIR)",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start it, or find it healthy")
+    up.add_argument(
+        "--port",
+        type=int,
+        default=int(os.environ.get("HTTP_PORT", "8080")),
+        help="port of 127.0.0.1 that leads to the host port 8080 of the node ($HTTP_PORT)",
+    )
+    commands.add_parser("status", help="say whether it is healthy, or what is not")
+    commands.add_parser("images", help="build every image and load what the cluster lacks")
+    loading = commands.add_parser("load", help="load image archives")
+    loading.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
+    commands.add_parser("down", help="end it; the logs stay")
+    commands.add_parser("clean", help="end it and remove all that it made")
+    building = commands.add_parser("build", help="build programs; prints the path of each")
+    building.add_argument("programs", nargs="+", metavar="PROGRAM")
+    return parser
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -108,6 +109,23 @@ def build(name: str) -> Path:
             if not binary.exists():
                 _compile(name, program, binary)
     return _named(binary, name) if name == "kubectl" else binary
+
+
+def module_directory(module: str, dependency: str) -> Path:
+    """Where the sources of one of a module's dependencies are, at the pinned version."""
+    go, environment = _toolchain(SOURCES / module)
+    said = subprocess.run(
+        [go, "mod", "download", "-json", dependency],
+        cwd=SOURCES / module,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    found = json.loads(said or "{}")
+    if "Dir" not in found:
+        raise ClusterError(f"the sources of {dependency} cannot be had: {found.get('Error', said)}")
+    return Path(found["Dir"])
 
 
 def _named(binary: Path, name: str) -> Path:
