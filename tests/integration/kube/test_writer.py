@@ -40,7 +40,7 @@ def deployment(namespace: str, **template: Any) -> Object:
 
 
 class Sent:
-    """How many requests a client has sent."""
+    """How many requests a client has sent, but for reads."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -51,7 +51,7 @@ class Sent:
             int(sample.value)
             for metric in self._registry.collect()
             for sample in metric.samples
-            if sample.name == "rollout_kube_requests_total"
+            if sample.name == "rollout_kube_requests_total" and sample.labels["method"] != "GET"
         )
 
 
