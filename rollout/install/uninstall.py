@@ -1,0 +1,127 @@
+"""Takes back what `rollout install` made, and says what it leaves.
+
+Must not touch what carries no label of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rollout.api.kinds import (
+    CANARY,
+    CUSTOM_RESOURCE_DEFINITION,
+    NAMESPACE,
+    SECRET,
+    Kind,
+)
+from rollout.install.errors import InstallError
+from rollout.install.inventory import KINDS, SELECTOR, described, is_ours
+from rollout.kube.client import Client
+from rollout.kube.errors import NotFound
+from rollout.kube.objects import Object, Objects
+
+Say = Callable[[str], None]
+
+WEBHOOK_SECRETS = ("rollout-controller-webhook", "rollout-mesh-webhook")
+POLL_SECONDS = 0.3
+
+
+async def uninstall(
+    client: Client,
+    namespace: str,
+    *,
+    purge: bool,
+    timeout: float,  # noqa: ASYNC109
+    say: Say,
+) -> int:
+    """Remove the installation and wait until it is gone; returns how many objects that were.
+
+    With `purge` the CRDs go first, and with them every object of their kinds, while the controller still runs
+    and can take its finalizers away. `InstallError` where something does not go within `timeout` seconds.
+    """
+    removed = 0
+    crds = await client.list(CUSTOM_RESOURCE_DEFINITION, label_selector=SELECTOR)
+    if purge:
+        removed += await _remove(client, CUSTOM_RESOURCE_DEFINITION, crds, timeout, say)
+    else:
+        await _say_what_stays(client, crds, say)
+    for kind in reversed(KINDS):
+        found = await client.list(kind, namespace if kind.namespaced else None, SELECTOR)
+        removed += await _remove(client, kind, found, timeout, say)
+    removed += await _secrets(client, namespace)
+    return removed + await _namespace(client, namespace, timeout, say)
+
+
+async def _say_what_stays(client: Client, crds: Objects, say: Say) -> None:
+    try:
+        canaries = await client.list(CANARY)
+    except NotFound:
+        canaries = []
+    if canaries:
+        first = canaries[0]["metadata"]
+        say(
+            f"warning: {len(canaries)} Canary objects stay (such as {first['namespace']}/{first['name']}), "
+            "with their primaries and routes as they are now; nothing moves them until rollout is back"
+        )
+    if crds:
+        say(
+            f"keeping {len(crds)} CustomResourceDefinitions and their objects; --purge removes them"
+        )
+
+
+async def _remove(client: Client, kind: Kind, found: Objects, timeout: float, say: Say) -> int:  # noqa: ASYNC109
+    for obj in found:
+        metadata = obj["metadata"]
+        try:
+            await client.delete(
+                kind,
+                metadata.get("namespace"),
+                metadata["name"],
+                uid=metadata["uid"],
+                propagation="Foreground",
+            )
+        except NotFound:
+            continue
+        say(f"removing {described(obj)}")
+    for obj in found:
+        await _gone(client, kind, obj, timeout)
+    return len(found)
+
+
+async def _gone(client: Client, kind: Kind, obj: Object, timeout: float) -> None:  # noqa: ASYNC109
+    metadata = obj["metadata"]
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                served = await client.get(kind, metadata.get("namespace"), metadata["name"])
+                if served["metadata"]["uid"] != metadata["uid"]:
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+    except NotFound:
+        return
+    except TimeoutError:
+        raise InstallError(
+            f"{described(obj)} is still there after {timeout:g} s, probably held by a finalizer: "
+            "kubectl get it -o yaml shows which; remove that and run the same command again"
+        ) from None
+
+
+async def _secrets(client: Client, namespace: str) -> int:
+    """The webhooks' certificates, which the processes made for themselves."""
+    removed = 0
+    for name in WEBHOOK_SECRETS:
+        try:
+            await client.delete(SECRET, namespace, name)
+            removed += 1
+        except NotFound:
+            continue
+    return removed
+
+
+async def _namespace(client: Client, name: str, timeout: float, say: Say) -> int:  # noqa: ASYNC109
+    try:
+        found = await client.get(NAMESPACE, None, name)
+    except NotFound:
+        return 0
+    return await _remove(client, NAMESPACE, [found], timeout, say) if is_ours(found) else 0
