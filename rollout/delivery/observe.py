@@ -1,0 +1,152 @@
+"""Takes the snapshot of one canary from the stores: no request, whatever the canary's phase.
+
+Knows which objects a canary looks at, and finds the canaries that look at an object; not what follows from either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from rollout.api.canary import Canary
+from rollout.api.errors import InvalidObject
+from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, Kind
+from rollout.delivery.objects.configs import ConfigRef, is_tracked, referenced_configs
+from rollout.delivery.objects.metadata import canary_name, primary_name
+from rollout.delivery.routing import router_for
+from rollout.delivery.snapshot import Settings, Snapshot
+from rollout.delivery.status import Status
+from rollout.judge.checks import Answer, Check
+from rollout.kube.objects import Key, Object, key_of, uid_of
+from rollout.kube.store import Store
+
+_BY_TARGET = "target"
+_BY_APEX = "apex"
+_BY_CONFIG = "config"
+_SUFFIXES = ("", "-primary", "-canary")
+
+
+class Observer:
+    """Snapshots of canaries, from one store per kind of `kinds`."""
+
+    def __init__(self, stores: Mapping[Kind, Store], settings: Settings) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._parsed: dict[Key, tuple[tuple[str, int], Canary | InvalidObject]] = {}
+        stores[CANARY].index(_BY_TARGET, _target_of)
+        stores[CANARY].index(_BY_APEX, _apex_of)
+        stores[DEPLOYMENT].index(_BY_CONFIG, _configs_of)
+
+    def snapshot(self, key: Key, answers: Mapping[Check, Answer] | None = None) -> Snapshot | None:
+        """What is known of one canary now, with the answers to checks if there are any; None where it is gone."""
+        obj = self._stores[CANARY].get(*key)
+        if obj is None:
+            self._parsed.pop(key, None)
+            return None
+        target = next(iter(_target_of(obj)), None)
+        return Snapshot(
+            obj=obj,
+            canary=self._parse(key, obj),
+            status=Status.parse(obj.get("status")),
+            settings=self._settings,
+            objects={(kind, each["metadata"]["name"]): each for kind, each in self._objects(obj)},
+            configs=self._configs(key.namespace, target.name) if target else {},
+            rival=self._rival(obj, target) if target else "",
+            answers=answers,
+        )
+
+    def looking_at(self, kind: Kind, key: Key) -> set[Key]:
+        """The canaries that look at this object."""
+        if kind == CANARY:
+            obj = self._stores[CANARY].get(*key)
+            others = {each for target in _target_of(obj or {}) for each in self._by_target(target)}
+            return {key} | others
+        if kind in {CONFIG_MAP, SECRET}:
+            ref = ConfigRef(kind == SECRET, key.name)
+            users = self._stores[DEPLOYMENT].by_index(_BY_CONFIG, (key.namespace, ref))
+            return {each for user in users for each in self._by_target(key_of(user))}
+        if kind == DEPLOYMENT:
+            names = (key.name, key.name.removesuffix("-primary"))
+            return {each for name in names for each in self._by_target(Key(key.namespace, name))}
+        apexes = {key.name.removesuffix(suffix) for suffix in _SUFFIXES}
+        return {
+            key_of(canary)
+            for name in apexes
+            for canary in self._stores[CANARY].by_index(_BY_APEX, Key(key.namespace, name))
+        }
+
+    def of_target(self, namespace: str, name: str) -> set[Key]:
+        """The canaries of one target."""
+        return self._by_target(Key(namespace, name))
+
+    def _by_target(self, target: Key) -> set[Key]:
+        return {key_of(each) for each in self._stores[CANARY].by_index(_BY_TARGET, target)}
+
+    def _parse(self, key: Key, obj: Object) -> Canary | InvalidObject:
+        version = (uid_of(obj), int(obj["metadata"].get("generation") or 0))
+        known = self._parsed.get(key)
+        if known is None or known[0] != version:
+            try:
+                known = version, Canary.parse({k: v for k, v in obj.items() if k != "status"})
+            except InvalidObject as error:
+                known = version, error
+            self._parsed[key] = known
+        return known[1]
+
+    def _objects(self, canary: Object) -> Iterator[tuple[Kind, Object]]:
+        namespace = canary["metadata"]["namespace"]
+        for target in _target_of(canary):
+            for name in (target.name, primary_name(target.name)):
+                if (found := self._stores[DEPLOYMENT].get(namespace, name)) is not None:
+                    yield DEPLOYMENT, found
+        provider = (canary.get("spec") or {}).get("provider") or self._settings.mesh_provider
+        router = router_for(str(provider))
+        for apex in _apex_of(canary):
+            for kind in (SERVICE, *(router.kinds() if router else ())):
+                for name in (apex.name, primary_name(apex.name), canary_name(apex.name)):
+                    if (found := self._stores[kind].get(namespace, name)) is not None:
+                        yield kind, found
+
+    def _configs(self, namespace: str, target: str) -> dict[ConfigRef, Object]:
+        deployment = self._stores[DEPLOYMENT].get(namespace, target)
+        if deployment is None or not self._settings.config_tracking:
+            return {}
+        found = (
+            (ref, self._stores[ref.kind].get(namespace, ref.name))
+            for ref in referenced_configs(deployment["spec"]["template"])
+        )
+        return {
+            ref: config
+            for ref, config in found
+            if config is not None and is_tracked(config, secret=ref.secret)
+        }
+
+    def _rival(self, canary: Object, target: Key) -> str:
+        """The canary that had the target first, where it was not this one."""
+        others: Iterable[Object] = self._stores[CANARY].by_index(_BY_TARGET, target)
+        first = min(others, key=_seniority, default=canary)
+        return "" if uid_of(first) == uid_of(canary) else str(first["metadata"]["name"])
+
+
+def _seniority(canary: Object) -> tuple[str, str]:
+    return canary["metadata"].get("creationTimestamp") or "", canary["metadata"]["name"]
+
+
+# Indices read objects that nobody has validated yet.
+def _target_of(canary: Object) -> Iterator[Key]:
+    name = ((canary.get("spec") or {}).get("targetRef") or {}).get("name")
+    if isinstance(name, str) and name:
+        yield Key(canary["metadata"]["namespace"], name)
+
+
+def _apex_of(canary: Object) -> Iterator[Key]:
+    name = ((canary.get("spec") or {}).get("service") or {}).get("name")
+    if isinstance(name, str) and name:
+        yield Key(canary["metadata"]["namespace"], name)
+    else:
+        yield from _target_of(canary)
+
+
+def _configs_of(deployment: Object) -> Iterator[tuple[str, ConfigRef]]:
+    namespace = deployment["metadata"]["namespace"]
+    for ref in referenced_configs(deployment["spec"]["template"]):
+        yield namespace, ref

@@ -1,0 +1,160 @@
+"""One look at one canary: observe, decide, have checks made if the decision asks for them, act.
+
+The only place where delivery's pure part meets the clock and the world. What the API server refuses becomes a condition
+and an event like any other refusal; what it merely cannot do now is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from rollout.api.kinds import CANARY, DEPLOYMENT, SERVICE
+from rollout.delivery.act import Actor, WriteFailed
+from rollout.delivery.actions import Decision
+from rollout.delivery.decide import decide
+from rollout.delivery.metrics import DeliveryMetrics
+from rollout.delivery.observe import Observer
+from rollout.delivery.refusals import NAMES, Refusal
+from rollout.delivery.situation import refuse
+from rollout.delivery.snapshot import Snapshot
+from rollout.judge.checks import Answer, Check, QueryFailed
+from rollout.kube.errors import Conflict, Forbidden, Invalid
+from rollout.kube.objects import Key
+
+log = structlog.get_logger(__name__)
+
+_NOT_ROUTES = frozenset({CANARY, DEPLOYMENT, SERVICE})
+
+
+class Evidence(Protocol):
+    """Where checks are made: `rollout.judge.evidence.prometheus.Prometheus`."""
+
+    async def answer(self, check: Check) -> Answer:
+        """Make one check; never raises."""
+        ...
+
+    async def online(self, address: str) -> QueryFailed | None:
+        """None where checks can be made at this address."""
+        ...
+
+
+def utc_now() -> datetime:
+    """The clock of the shell."""
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """Looks at canaries, one at a time per canary; `again` is asked to look at one later."""
+
+    def __init__(
+        self,
+        observer: Observer,
+        actor: Actor,
+        evidence: Evidence,
+        metrics: DeliveryMetrics,
+        *,
+        again: Callable[[Key, timedelta], None],
+        probe: Callable[[Snapshot], None],
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._observer, self._actor, self._evidence = observer, actor, evidence
+        self._metrics, self._again, self._probe, self._clock = metrics, again, probe, clock
+        self._due: dict[Key, datetime] = {}
+
+    async def reconcile(self, key: Key) -> bool:
+        """One look. False asks the caller to look again after a back-off."""
+        began = self._clock()
+        seen = self._observer.snapshot(key)
+        if seen is None:
+            self._forget(key)
+            return True
+        self._note_lag(key, began)
+        seen, decision = await self._decide(key, seen)
+        if seen is None or decision is None:
+            return True
+        went_well = await self._act(key, seen, decision)
+        self._metrics.looked(seen, decision, (self._clock() - began).total_seconds())
+        if decision.wake is not None:
+            self._due[key] = decision.wake
+            self._again(key, decision.wake - self._clock())
+        if went_well and decision.probe_metrics:
+            self._probe(seen)
+        return went_well
+
+    async def _decide(self, key: Key, seen: Snapshot) -> tuple[Snapshot | None, Decision | None]:
+        decision = decide(seen, self._clock())
+        if not decision.checks:
+            return seen, decision
+        answers = await asyncio.gather(*map(self._evidence.answer, decision.checks))
+        self._metrics.answered(seen, decision.checks, answers)
+        # The world may have moved while the queries ran; what is decided now is about the world as it is.
+        now_seen = self._observer.snapshot(key, dict(zip(decision.checks, answers, strict=True)))
+        if now_seen is None:
+            return None, None
+        decision = decide(now_seen, self._clock())
+        if decision.checks:
+            self._again(key, timedelta(0))
+        return now_seen, decision
+
+    async def _act(self, key: Key, seen: Snapshot, decision: Decision) -> bool:
+        try:
+            await self._actor.carry_out(seen, decision)
+        except WriteFailed as failed:
+            return await self._write_failed(key, failed)
+        if decision.status != seen.status:
+            log.info(
+                "canary moved",
+                canary=str(key),
+                phase=str(decision.status.phase),
+                weight=decision.status.canary_weight,
+                failed_checks=decision.status.failed_checks,
+                events=[event.message for event in decision.events],
+            )
+        if decision.refusal is not None:
+            log.warning(
+                NAMES[decision.refusal].log,
+                canary=str(key),
+                message=[event.message for event in decision.events],
+            )
+        return True
+
+    async def _write_failed(self, key: Key, failed: WriteFailed) -> bool:
+        if isinstance(failed.error, Conflict):
+            # Somebody wrote meanwhile; what they wrote is on its way to the store.
+            log.debug("conflict", canary=str(key), object=f"{failed.kind.kind} {failed.name}")
+            return False
+        if not isinstance(failed.error, Invalid | Forbidden):
+            log.warning("API server unavailable", canary=str(key), error=str(failed))
+            return False
+        refusal = Refusal.WRITE_REFUSED if failed.kind in _NOT_ROUTES else Refusal.ROUTE_REFUSED
+        causes = "; ".join(failed.error.causes)
+        message = (
+            f"{failed.kind.kind} {failed.name} was refused: {causes or failed.error.message}"
+            " (mend the field of the Canary that it comes from, or what refuses it)"
+        )
+        self._metrics.refused(refusal)
+        seen = self._observer.snapshot(key)
+        if seen is None or failed.kind == CANARY:
+            log.error(NAMES[refusal].log, canary=str(key), message=message)
+            return False
+        try:
+            await self._actor.carry_out(seen, refuse(seen, refusal, message, self._clock()))
+        except WriteFailed as again:
+            log.warning("could not say why", canary=str(key), error=str(again))
+        return False
+
+    def _note_lag(self, key: Key, now: datetime) -> None:
+        due = self._due.get(key)
+        if due is not None and due <= now:
+            self._metrics.lag((now - due).total_seconds())
+            del self._due[key]
+
+    def _forget(self, key: Key) -> None:
+        self._due.pop(key, None)
+        self._actor.forget(key)
+        self._metrics.gone(key)
