@@ -41,8 +41,10 @@ def _port_clusters(
 ) -> list[Resource]:
     common = policy.balancer if policy else None
     found = [_eds(service, port, "", common)]
-    for subset in policy.subsets if policy else ():
-        found.append(_eds(service, port, subset.name, subset.balancer or common))
+    found += [
+        _eds(service, port, subset.name, subset.balancer or common)
+        for subset in (policy.subsets if policy else ())
+    ]
     return found
 
 

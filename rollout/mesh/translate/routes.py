@@ -109,7 +109,9 @@ def with_domains(host: bytes, domains: Iterable[str]) -> bytes:
 
 def allow_any() -> bytes:
     """Requests to hosts that the mesh doesn't know go where the application sent them."""
-    host = rc.VirtualHost(name="allow_any", domains=["*"], routes=[default_route(names.PASSTHROUGH)])
+    host = rc.VirtualHost(
+        name="allow_any", domains=["*"], routes=[default_route(names.PASSTHROUGH)]
+    )
     # The peer's name is nobody's business outside the mesh.
     host.request_headers_to_remove.append(PEER_HEADER)
     host.routes[0].name = "allow_any"

@@ -1,0 +1,146 @@
+"""Where changes meet proxies: the registry on one side, the connected proxies on the other.
+
+Synchronous and without I/O; `push` is called when changes have been gathered, `connect` when a proxy comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from rollout.mesh.ingest.feed import Feed
+from rollout.mesh.ingest.proxies import pod_key, proxy
+from rollout.mesh.ingest.services import PodOf
+from rollout.mesh.metrics import Metrics, short
+from rollout.mesh.model.proxy import Proxy
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.translate.views import Views
+from rollout.mesh.xds.protocol import Rejection
+from rollout.mesh.xds.server import Connection
+from rollout.mesh.xds.wire import Encoder, Response
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Client:
+    """What is known of a connected proxy; `since` is when it began to differ from what it should have."""
+
+    pod: tuple[str, str]
+    proxy: Proxy
+    since: float | None
+    rejections: dict[tuple[str, str], Rejection]
+
+
+class Hub:
+    """All connected proxies. `on_rejections` is called when a proxy refuses something, or no longer does."""
+
+    def __init__(self, registry: Registry, feed: Feed, pod_of: PodOf, metrics: Metrics) -> None:
+        self._registry, self._feed, self._pod_of = registry, feed, pod_of
+        self._metrics = metrics
+        self._views = Views(registry)
+        self.clients: dict[Connection, Client] = {}
+        self.on_rejections: Callable[[], None] = lambda: None
+
+    def connect(self, node: Mapping[str, Any], encoder: Encoder) -> Connection:
+        """Admits a proxy with all changes so far taken up."""
+        key = pod_key(node)
+        self.push()
+        who = proxy(node, self._pod_of(*key), self._registry)
+        connection = Connection(node, self._views.view(who).resources, encoder)
+        self.clients[connection] = Client(key, who, monotonic(), {})
+        self._metrics.proxies.set(len(self.clients))
+        log.info("proxy connected", proxy=connection.id)
+        return connection
+
+    def disconnect(self, connection: Connection) -> None:
+        """Forgets a proxy, and its view where no other has it."""
+        client = self.clients.pop(connection, None)
+        self._metrics.proxies.set(len(self.clients))
+        self._views.retain({each.proxy for each in self.clients.values()})
+        if client is not None and client.rejections:
+            self.on_rejections()
+        log.info("proxy disconnected", proxy=connection.id)
+
+    def sent(self, connection: Connection, response: Response) -> None:
+        """Counts a push."""
+        self._metrics.pushes.labels(short(response.type_url)).inc()
+
+    def answered(self, connection: Connection, rejections: list[Rejection]) -> None:
+        """Notes what a proxy refused, and how long it took to have everything."""
+        client = self.clients[connection]
+        for rejection in rejections:
+            self._metrics.rejects.labels(short(rejection.type_url)).inc()
+            log.error(
+                "proxy refused a resource and keeps the last good one",
+                proxy=connection.id,
+                type=short(rejection.type_url),
+                resource=rejection.name,
+                error=rejection.error,
+            )
+            client.rejections[rejection.type_url, rejection.name] = rejection
+        if rejections:
+            self.on_rejections()
+        if client.since is not None and connection.stream.synced:
+            self._metrics.convergence.observe(monotonic() - client.since)
+            client.since = None
+            self._forgive(connection, client)
+
+    def _forgive(self, connection: Connection, client: Client) -> None:
+        """Drops refusals of what is no longer current."""
+        kept = {
+            key: each
+            for key, each in client.rejections.items()
+            if connection.stream.refuses(each.type_url, each.name)
+        }
+        if kept != client.rejections:
+            client.rejections = kept
+            self.on_rejections()
+
+    def push(self) -> None:
+        """Takes up the changes and tells the proxies that they concern."""
+        self._feed.flush()
+        dirty = self._registry.drain()
+        if not dirty:
+            return
+        changed = self._views.refresh(dirty)
+        now = monotonic()
+        regrouped = False
+        for connection, client in self.clients.items():
+            who = client.proxy
+            if dirty.services:
+                who = proxy(connection.node, self._pod_of(*client.pod), self._registry)
+            if who != client.proxy:
+                client.proxy, regrouped = who, True
+                connection.notify(None, self._views.view(who).resources)
+            elif who in changed:
+                connection.notify(changed[who])
+            else:
+                continue
+            client.since = client.since or now
+        if regrouped:
+            self._views.retain({each.proxy for each in self.clients.values()})
+
+    def reintroduce(self, namespace: str, name: str) -> None:
+        """A pod changed: its proxy may be another kind of proxy now."""
+        for connection, client in self.clients.items():
+            if client.pod != (namespace, name):
+                continue
+            self.push()
+            who = proxy(connection.node, self._pod_of(namespace, name), self._registry)
+            if who != client.proxy:
+                client.proxy, client.since = who, client.since or monotonic()
+                connection.notify(None, self._views.view(who).resources)
+
+    def rejections(self) -> list[Rejection]:
+        """What proxies refuse now, each once."""
+        found = {
+            (each.type_url, each.name): each
+            for client in self.clients.values()
+            for each in client.rejections.values()
+        }
+        return [found[key] for key in sorted(found)]

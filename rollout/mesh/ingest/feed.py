@@ -1,0 +1,99 @@
+"""Objects, as they come and go, into the registry; with the problems of each, the last good reading staying in force.
+
+Knows neither stores nor watches: whoever does calls `put` and `remove`, then `flush`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rollout.api.errors import InvalidObject
+from rollout.api.istio import DestinationRule, VirtualService
+from rollout.api.istio import Gateway as GatewayObject
+from rollout.mesh.ingest import services
+from rollout.mesh.ingest.destinationrules import destination_policy
+from rollout.mesh.ingest.gateways import gateway
+from rollout.mesh.ingest.services import Json, PodOf
+from rollout.mesh.ingest.virtualservices import route_table
+from rollout.mesh.model.problem import Problem, Ref
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.service import service_host
+
+SlicesOf = Callable[[str, str], Iterable[Json]]
+"""Finds the EndpointSlices of a service by namespace and name."""
+ROUTING_KINDS = ("VirtualService", "DestinationRule", "Gateway")
+_SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+class Feed:
+    """The way into a registry."""
+
+    def __init__(self, registry: Registry, *, slices_of: SlicesOf, pod_of: PodOf) -> None:
+        self._registry = registry
+        self._slices_of, self._pod_of = slices_of, pod_of
+        self._stale: set[tuple[str, str]] = set()
+        self.problems: dict[Ref, tuple[Problem, ...]] = {}
+
+    def service(self, namespace: str, name: str, obj: Json | None) -> None:
+        """A Service came, changed or (None) went."""
+        host = service_host(namespace, name)
+        self._registry.set_service(host, services.service(obj) if obj else None)
+        self._stale.add((namespace, name))
+
+    def slice(self, obj: Json) -> None:
+        """An EndpointSlice came, changed or went: its service's endpoints have to be read again."""
+        metadata = obj["metadata"]
+        if name := (metadata.get("labels") or {}).get(_SERVICE_LABEL):
+            self._stale.add((metadata["namespace"], name))
+
+    def flush(self) -> None:
+        """Reads the endpoints of all services concerned, each once."""
+        stale, self._stale = self._stale, set()
+        for namespace, name in sorted(stale):
+            host = service_host(namespace, name)
+            found = self._registry.services.get(host)
+            ports = {}
+            if found is not None:
+                ports = services.endpoints(found, self._slices_of(namespace, name), self._pod_of)
+            self._registry.set_endpoints(host, ports)
+
+    def routing(self, kind: str, namespace: str, name: str, obj: Json | None) -> None:
+        """A VirtualService, DestinationRule or Gateway came, changed or (None) went."""
+        ref = Ref(kind, namespace, name)
+        reader = {
+            "VirtualService": self._virtual_service,
+            "DestinationRule": self._destination_rule,
+            "Gateway": self._gateway,
+        }[kind]
+        self.problems.pop(ref, None)
+        try:
+            problems = reader(ref, obj)
+        except InvalidObject as invalid:
+            problems = [Problem(ref, e.path, e.reason, e.remedy) for e in invalid.errors]
+        if problems:
+            self.problems[ref] = tuple(problems)
+
+    def _virtual_service(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        if obj is None:
+            self._registry.set_table(ref, None)
+            return []
+        table, problems = route_table(VirtualService.parse(obj))
+        self._registry.set_table(ref, table)
+        return problems
+
+    def _destination_rule(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        if obj is None:
+            self._registry.set_policy(ref, None)
+            return []
+        policy, problems = destination_policy(DestinationRule.parse(obj))
+        self._registry.set_policy(ref, policy)
+        return problems
+
+    def _gateway(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        if obj is None:
+            self._registry.set_gateway(ref, None)
+            return []
+        found, problems = gateway(GatewayObject.parse(obj))
+        self._registry.set_gateway(ref, found)
+        return problems

@@ -1,0 +1,23 @@
+"""Names as users write them to names as the mesh knows them."""
+
+from __future__ import annotations
+
+from rollout.mesh.model.routing import MESH
+from rollout.mesh.model.service import service_host
+
+
+def resolve(host: str, namespace: str) -> str:
+    """A name without a dot is a service of the namespace; others, wildcards too, stand for themselves."""
+    host = host.rstrip(".").lower()
+    return host if "." in host or host == "*" else service_host(namespace, host)
+
+
+def gateway_key(name: str, namespace: str) -> str:
+    """`namespace/name` of a gateway, `mesh` for the sidecars; `name.namespace` is Istio's older way."""
+    if name == MESH:
+        return MESH
+    first, slash, second = name.partition("/")
+    if slash:
+        return f"{namespace if first == '.' else first}/{second}"
+    name, dot, other = name.partition(".")
+    return f"{other.split('.')[0]}/{name}" if dot else f"{namespace}/{name}"

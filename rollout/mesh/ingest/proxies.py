@@ -1,0 +1,78 @@
+"""A proxy's node, as Envoy introduces itself, to all that its configuration depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rollout.mesh.ingest.services import Json, workload
+from rollout.mesh.model.proxy import InboundPort, Proxy, ProxyType
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.service import Port, Protocol, Service
+
+_PARTS = 4
+
+
+def pod_key(node: Json) -> tuple[str, str]:
+    """Namespace and name of the proxy's pod; ValueError where the id is not `type~address~pod.namespace~domain`."""
+    parts = str(node.get("id", "")).split("~")
+    if len(parts) != _PARTS or parts[0] not in {kind.value for kind in ProxyType}:
+        raise ValueError(
+            f"node id {node.get('id', '')!r} is not sidecar~address~pod.namespace~domain"
+        )
+    metadata = node.get("metadata") or {}
+    name, _, namespace = parts[2].rpartition(".")
+    return str(metadata.get("NAMESPACE") or namespace), str(metadata.get("NAME") or name)
+
+
+def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
+    """The proxy, by its pod where it is known, else by what it says of itself."""
+    namespace, name = pod_key(node)
+    metadata: Mapping[str, Any] = node.get("metadata") or {}
+    labels: Mapping[str, str] = metadata.get("LABELS") or {}
+    if pod is not None:
+        labels = pod["metadata"].get("labels") or {}
+    kind = ProxyType(str(node["id"]).split("~", 1)[0])
+    pairs = frozenset((str(key), str(value)) for key, value in labels.items())
+    return Proxy(
+        type=kind,
+        workload=workload(
+            namespace=namespace,
+            name=str(metadata.get("WORKLOAD_NAME") or name),
+            labels=labels,
+            account=str(metadata.get("SERVICE_ACCOUNT") or "default"),
+        ),
+        inbound=tuple(
+            _inbound(service, port, number)
+            for service in registry.services_in(namespace)
+            if service.selects(pairs)
+            for port in service.ports
+            if port.protocol is not Protocol.UDP
+            and (number := _container_port(port, pod)) is not None
+        ),
+        # Only gateways are chosen by labels; without them a workload's pods are equal.
+        labels=pairs if kind is ProxyType.ROUTER else frozenset(),
+    )
+
+
+def _inbound(service: Service, port: Port, number: int) -> InboundPort:
+    return InboundPort(
+        port=number,
+        service_port=port.number,
+        protocol=port.protocol,
+        service=service.host,
+        service_name=service.name,
+    )
+
+
+def _container_port(port: Port, pod: Json | None) -> int | None:
+    if isinstance(port.target, int):
+        return port.target
+    if port.target.isdigit():
+        return int(port.target)
+    containers = ((pod or {}).get("spec") or {}).get("containers") or ()
+    for container in containers:
+        for entry in container.get("ports") or ():
+            if entry.get("name") == port.target:
+                return int(entry["containerPort"])
+    return None

@@ -1,0 +1,170 @@
+"""Services, EndpointSlices and Pods, as JSON, to services and endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rollout.mesh.inject.workload import canonical_name, canonical_revision, workload_of
+from rollout.mesh.model.service import Endpoint, Port, Protocol, Service, Workload
+
+Json = Mapping[str, Any]
+PodOf = Callable[[str, str], Json | None]
+"""Finds a pod by namespace and name."""
+
+_SERVER_FIRST = frozenset({25, 110, 143, 465, 587, 993, 995, 3306, 27017})
+"""Ports where the server speaks first, so that looking at the client's first bytes would wait for ever."""
+
+_PROTOCOLS = {
+    "http": Protocol.HTTP,
+    "http2": Protocol.HTTP2,
+    "h2c": Protocol.HTTP2,
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "grpc": Protocol.GRPC,
+    "grpc-web": Protocol.HTTP,
+    "https": Protocol.TCP,
+    "tls": Protocol.TCP,
+    "tcp": Protocol.TCP,
+    "mongo": Protocol.TCP,
+    "mysql": Protocol.TCP,
+    "redis": Protocol.TCP,
+    "udp": Protocol.UDP,
+}
+
+
+def service(obj: Json) -> Service | None:
+    """The service; None for an ExternalName, which has no endpoints."""
+    spec, metadata = obj.get("spec") or {}, obj["metadata"]
+    if spec.get("type") == "ExternalName":
+        return None
+    addresses = spec.get("clusterIPs") or [spec.get("clusterIP")]
+    return Service(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        ports=tuple(_port(port) for port in spec.get("ports") or ()),
+        addresses=tuple(address for address in addresses if address and address != "None"),
+        selector=frozenset((spec.get("selector") or {}).items()),
+        created=metadata.get("creationTimestamp") or "",
+    )
+
+
+def _port(port: Json) -> Port:
+    number = int(port["port"])
+    return Port(
+        number=number,
+        name=port.get("name") or "",
+        protocol=protocol(port),
+        target=port.get("targetPort") or number,
+    )
+
+
+def protocol(port: Json) -> Protocol:
+    """By `appProtocol`, else by the name up to its first dash, else found out from the traffic."""
+    if (port.get("protocol") or "TCP") != "TCP":
+        return Protocol.UDP
+    if application := port.get("appProtocol"):
+        return _PROTOCOLS.get(application.lower(), Protocol.TCP)
+    name = (port.get("name") or "").lower()
+    for candidate in (name, name.rsplit("-", 1)[0], name.split("-", 1)[0]):
+        if candidate in _PROTOCOLS:
+            return _PROTOCOLS[candidate]
+    return Protocol.TCP if port.get("port") in _SERVER_FIRST else Protocol.AUTO
+
+
+def endpoints(
+    service: Service, slices: Iterable[Json], pod_of: PodOf
+) -> dict[int, tuple[Endpoint, ...]]:
+    """The ready endpoints of a service by its port numbers. A pod that is being deleted is left out at once."""
+    found: dict[int, set[Endpoint]] = {}
+    for piece in slices:
+        numbers = _slice_ports(service, piece)
+        for entry in piece.get("endpoints") or ():
+            pod = _pod(service.namespace, entry, pod_of)
+            if not _usable(entry, pod):
+                continue
+            labels, workload = labels_and_workload(pod, service.namespace)
+            for address in entry.get("addresses") or ():
+                for number, target in numbers:
+                    found.setdefault(number, set()).add(
+                        Endpoint(address=address, port=target, labels=labels, workload=workload)
+                    )
+    return {
+        number: tuple(sorted(group, key=lambda each: (each.address, each.port)))
+        for number, group in sorted(found.items())
+    }
+
+
+def _slice_ports(service: Service, piece: Json) -> list[tuple[int, int]]:
+    """(service port, endpoint port) pairs: they share their name."""
+    by_name = {port.get("name") or "": port.get("port") for port in piece.get("ports") or ()}
+    return [
+        (port.number, int(target))
+        for port in service.ports
+        if (target := by_name.get(port.name)) is not None
+    ]
+
+
+def _pod(namespace: str, entry: Json, pod_of: PodOf) -> Json | None:
+    target = entry.get("targetRef") or {}
+    if target.get("kind") != "Pod":
+        return None
+    return pod_of(target.get("namespace") or namespace, target["name"])
+
+
+def _usable(entry: Json, pod: Json | None) -> bool:
+    conditions = entry.get("conditions") or {}
+    if conditions.get("ready") is False or conditions.get("terminating"):
+        return False
+    return pod is None or not pod["metadata"].get("deletionTimestamp")
+
+
+def labels_and_workload(
+    pod: Json | None, namespace: str
+) -> tuple[frozenset[tuple[str, str]], Workload | None]:
+    """A pod's labels and the workload it is counted as."""
+    if pod is None:
+        return frozenset(), None
+    labels = pod["metadata"].get("labels") or {}
+    return frozenset(labels.items()), workload(
+        namespace=pod["metadata"].get("namespace") or namespace,
+        name=workload_of(dict(pod), namespace).name,
+        labels=labels,
+        account=(pod.get("spec") or {}).get("serviceAccountName") or "default",
+    )
+
+
+def workload(*, namespace: str, name: str, labels: Mapping[str, str], account: str) -> Workload:
+    """A workload by its name and its pods' labels."""
+    return Workload(
+        namespace=namespace,
+        name=name,
+        app=labels.get("app") or labels.get("app.kubernetes.io/name") or "unknown",
+        version=labels.get("version") or labels.get("app.kubernetes.io/version") or "unknown",
+        canonical=canonical_name(dict(labels), name),
+        revision=canonical_revision(dict(labels)),
+        account=account,
+    )
+
+
+def trim_pod(pod: dict[str, Any]) -> dict[str, Any]:
+    """What the mesh needs of a pod: most of its bytes go, since there are many."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    kept = (
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "labels",
+        "ownerReferences",
+        "deletionTimestamp",
+    )
+    containers = [
+        {"ports": [{k: port[k] for k in ("name", "containerPort") if k in port} for port in ports]}
+        for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+        if (ports := container.get("ports"))
+    ]
+    return {
+        "metadata": {key: metadata[key] for key in kept if key in metadata},
+        "spec": {"serviceAccountName": spec.get("serviceAccountName"), "containers": containers},
+    }

@@ -1,0 +1,58 @@
+"""The control plane's own metrics, by Istio's names where it has them."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30)
+_SHORT = {
+    "Cluster": "cds",
+    "ClusterLoadAssignment": "eds",
+    "Listener": "lds",
+    "RouteConfiguration": "rds",
+}
+
+
+def short(type_url: str) -> str:
+    """`cds`, `eds`, `lds` or `rds`; the type itself for any other."""
+    name = type_url.rsplit(".", 1)[-1]
+    return _SHORT.get(name, "other")
+
+
+class Metrics:
+    """Everything that is counted, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.proxies = Gauge("pilot_xds", "Connected proxies", registry=self.registry)
+        self.services = Gauge("pilot_services", "Services known", registry=self.registry)
+        self.virtual_services = Gauge(
+            "pilot_virt_services", "VirtualServices in force", registry=self.registry
+        )
+        self.pushes = Counter(
+            "pilot_xds_pushes", "Responses sent, by type", ["type"], registry=self.registry
+        )
+        self.rejects = Counter(
+            "pilot_total_xds_rejects",
+            "Resources refused by proxies",
+            ["type"],
+            registry=self.registry,
+        )
+        self.convergence = Histogram(
+            "pilot_proxy_convergence_time",
+            "Seconds from a change until a proxy has taken it",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.push_time = Histogram(
+            "pilot_xds_push_time",
+            "Seconds spent on making a change's resources",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.problems = Gauge(
+            "rollout_mesh_problems",
+            "Faults in routing objects, by kind",
+            ["kind"],
+            registry=self.registry,
+        )

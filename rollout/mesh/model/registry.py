@@ -1,0 +1,250 @@
+"""Everything that the mesh knows at one moment, and what changed since somebody last asked.
+
+The one mutable part of the model: `ingest` writes it, `translate` reads it. Lookups cost what they touch, not what the
+mesh holds.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from rollout.mesh.model.gateway import Gateway
+from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.routing import MESH, DestinationPolicy, RouteTable
+from rollout.mesh.model.service import DOMAIN, Endpoint, Service
+
+Ports = dict[int, tuple[Endpoint, ...]]
+
+
+@dataclass(slots=True)
+class Dirty:
+    """What changed: hosts whose services, endpoints, rules or routes did, and whether gateways did."""
+
+    services: set[str] = field(default_factory=set)
+    endpoints: set[str] = field(default_factory=set)
+    policies: set[str] = field(default_factory=set)
+    routes: set[str] = field(default_factory=set)
+    gateways: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.services or self.endpoints or self.policies or self.routes or self.gateways
+        )
+
+
+class Registry:
+    """Services, endpoints, routes, rules and gateways, each by its identity."""
+
+    def __init__(self, root_namespace: str = "istio-system") -> None:
+        self.root_namespace = root_namespace
+        self.services: dict[str, Service] = {}
+        self.endpoints: dict[str, Ports] = {}
+        self.tables: dict[Ref, RouteTable] = {}
+        self.policies: dict[Ref, DestinationPolicy] = {}
+        self.gateways: dict[Ref, Gateway] = {}
+        self._mesh: dict[str, list[RouteTable]] = {}
+        self._gateway_tables: dict[str, list[RouteTable]] = {}
+        self._leading_to: dict[str, set[Ref]] = {}
+        self._policies: dict[tuple[str, str], list[DestinationPolicy]] = {}
+        self._by_port: dict[int, list[str]] = {}
+        self._by_namespace: dict[str, list[str]] = {}
+        self._dirty = Dirty()
+
+    def drain(self) -> Dirty:
+        """What changed since the last call."""
+        found, self._dirty = self._dirty, Dirty()
+        return found
+
+    def set_service(self, host: str, service: Service | None) -> None:
+        """Puts, replaces or (None) removes a service."""
+        old = self.services.get(host)
+        if old == service:
+            return
+        if old is not None:
+            self._index_service(old, present=False)
+            del self.services[host]
+        if service is not None:
+            self.services[host] = service
+            self._index_service(service, present=True)
+        self._dirty.services.add(host)
+        # A route without a port means the only one that its destination has.
+        for ref in self._leading_to.get(host, ()):
+            self._touch(self.tables[ref])
+
+    def set_endpoints(self, host: str, ports: Ports) -> None:
+        """Puts the ready endpoints of a service, by its port numbers; empty removes them."""
+        if self.endpoints.get(host, {}) == ports:
+            return
+        if ports:
+            self.endpoints[host] = ports
+        else:
+            self.endpoints.pop(host, None)
+        self._dirty.endpoints.add(host)
+
+    def set_table(self, ref: Ref, table: RouteTable | None) -> None:
+        """Puts, replaces or removes a route table."""
+        old = self.tables.get(ref)
+        if old == table:
+            return
+        if old is not None:
+            self._index_table(old, present=False)
+            del self.tables[ref]
+        if table is not None:
+            self.tables[ref] = table
+            self._index_table(table, present=True)
+
+    def set_policy(self, ref: Ref, policy: DestinationPolicy | None) -> None:
+        """Puts, replaces or removes a destination's rule."""
+        old = self.policies.get(ref)
+        if old == policy:
+            return
+        if old is not None:
+            self._policies[old.ref.namespace, old.host].remove(old)
+            del self.policies[ref]
+            self._dirty.policies.add(old.host)
+        if policy is not None:
+            self.policies[ref] = policy
+            found = self._policies.setdefault((ref.namespace, policy.host), [])
+            insort(found, policy, key=lambda each: each.age)
+            self._dirty.policies.add(policy.host)
+
+    def set_gateway(self, ref: Ref, gateway: Gateway | None) -> None:
+        """Puts, replaces or removes a gateway."""
+        if self.gateways.get(ref) == gateway:
+            return
+        if gateway is None:
+            self.gateways.pop(ref, None)
+        else:
+            self.gateways[ref] = gateway
+        self._dirty.gateways = True
+
+    def canonical(self, host: str) -> str:
+        """The fully qualified host behind `name.namespace` and `name.namespace.svc`; others stay as they are."""
+        parts = host.split(".")
+        if len(parts) == 2 or (len(parts) == 3 and parts[2] == "svc"):
+            full = f"{parts[0]}.{parts[1]}.svc.{DOMAIN}"
+            return full if full in self.services else host
+        return host
+
+    def hosts_on(self, port: int) -> list[str]:
+        """Services with routed traffic on a port, sorted."""
+        return self._by_port.get(port, [])
+
+    def routed_ports(self) -> list[int]:
+        """Ports with routed traffic, sorted."""
+        return sorted(self._by_port)
+
+    def services_in(self, namespace: str) -> Iterator[Service]:
+        """Services of a namespace, the oldest first."""
+        hosts = self._by_namespace.get(namespace, ())
+        found = [self.services[host] for host in hosts]
+        yield from sorted(found, key=lambda service: (service.created, service.name))
+
+    def mesh_tables(self, host: str) -> list[RouteTable]:
+        """The tables that sidecars could use for a host, the one in force first: exact before wildcard, then age."""
+        found = sorted(self._named(host), key=lambda table: table.age)
+        for pattern in wildcards(host):
+            found += sorted(self._mesh.get(pattern, ()), key=lambda table: table.age)
+        return found
+
+    def mesh_hosts(self) -> list[str]:
+        """Hosts that tables for sidecars name, sorted."""
+        return sorted(self._mesh)
+
+    def gateway_tables(self, gateway: str) -> list[RouteTable]:
+        """The tables bound to a gateway (`namespace/name`), the oldest first."""
+        return sorted(self._gateway_tables.get(gateway, ()), key=lambda table: table.age)
+
+    def policy(self, namespace: str, host: str) -> DestinationPolicy | None:
+        """The rule for requests from a namespace to a host: the client's own, the service's, the mesh's."""
+        service = self.services.get(host)
+        owners = [namespace, service.namespace if service else namespace, self.root_namespace]
+        for owner in dict.fromkeys(owners):
+            for pattern in (host, *wildcards(host)):
+                if found := self._policies.get((owner, pattern)):
+                    return _merged(found)
+        return None
+
+    def policies_for(self, host: str) -> list[DestinationPolicy]:
+        """Every rule for exactly this host, the oldest first."""
+        found = [p for (_, name), ps in self._policies.items() if name == host for p in ps]
+        return sorted(found, key=lambda policy: policy.age)
+
+    def _named(self, host: str) -> Iterable[RouteTable]:
+        found = list(self._mesh.get(host, ()))
+        if (service := self.services.get(host)) is not None:
+            short = f"{service.name}.{service.namespace}"
+            found += self._mesh.get(short, ())
+            found += self._mesh.get(f"{short}.svc", ())
+        return found
+
+    def _index_service(self, service: Service, *, present: bool) -> None:
+        ports = {port.number for port in service.ports if port.protocol.routed}
+        places = [(self._by_port, port) for port in ports]
+        for index, key in places:
+            _toggle(index.setdefault(key, []), service.host, present=present)
+            if not index[key]:
+                del index[key]
+        _toggle(self._by_namespace.setdefault(service.namespace, []), service.host, present=present)
+
+    def _index_table(self, table: RouteTable, *, present: bool) -> None:
+        for gateway in table.gateways:
+            if gateway != MESH:
+                _toggle_table(self._gateway_tables, gateway, table, present=present)
+                continue
+            for host in table.hosts:
+                _toggle_table(self._mesh, host, table, present=present)
+        for host in table.destinations():
+            refs = self._leading_to.setdefault(host, set())
+            (refs.add if present else refs.discard)(table.ref)
+        self._touch(table)
+
+    def _touch(self, table: RouteTable) -> None:
+        if MESH in table.gateways:
+            self._dirty.routes.update(table.hosts)
+        if set(table.gateways) - {MESH}:
+            self._dirty.gateways = True
+
+
+def wildcards(host: str) -> Iterator[str]:
+    """The patterns that a host falls under, the most specific first."""
+    parts = host.split(".")
+    for index in range(1, len(parts)):
+        yield "*." + ".".join(parts[index:])
+    yield "*"
+
+
+def _toggle(items: list[str], item: str, *, present: bool) -> None:
+    if present:
+        insort(items, item)
+    else:
+        items.remove(item)
+
+
+def _toggle_table(
+    index: dict[str, list[RouteTable]], key: str, table: RouteTable, *, present: bool
+) -> None:
+    items = index.setdefault(key, [])
+    if present:
+        items.append(table)
+    else:
+        items.remove(table)
+    if not items:
+        del index[key]
+
+
+def _merged(policies: list[DestinationPolicy]) -> DestinationPolicy:
+    """The oldest rule, with the subsets that younger ones of its namespace add."""
+    first, *others = policies
+    if not others:
+        return first
+    subsets = {subset.name: subset for policy in reversed(policies) for subset in policy.subsets}
+    return DestinationPolicy(
+        ref=first.ref,
+        created=first.created,
+        host=first.host,
+        balancer=first.balancer,
+        subsets=tuple(subsets[name] for name in sorted(subsets)),
+    )

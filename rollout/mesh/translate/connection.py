@@ -1,0 +1,72 @@
+"""HTTP connection managers and TCP proxies: what stands behind a listener's filter chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.config.core.v3 import protocol_pb2
+from envoy.config.listener.v3 import listener_components_pb2 as lc
+from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from google.protobuf import wrappers_pb2
+
+from rollout.mesh.model.service import Workload
+from rollout.mesh.translate import names
+from rollout.mesh.translate.clusters import ADS
+from rollout.mesh.translate.filters import Side, http_filters
+from rollout.mesh.translate.resource import pack
+from rollout.mesh.translate.telemetry import destination_logs, source_logs
+from rollout.mesh.translate.timeouts import duration
+
+_TRUE = wrappers_pb2.BoolValue(value=True)
+
+
+def http_manager(
+    side: Side, workload: Workload, stat_prefix: str, routes: str | route_pb2.RouteConfiguration
+) -> Any:
+    """A connection manager with routes found by name over ADS, or given."""
+    manager = hcm.HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        http_filters=http_filters(side, workload),
+        server_name=names.SERVER,
+        normalize_path=_TRUE,
+        stream_idle_timeout=duration(0),
+        upgrade_configs=[hcm.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+    )
+    if isinstance(routes, str):
+        manager.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
+    else:
+        manager.route_config.CopyFrom(routes)
+    if side is Side.INBOUND:
+        manager.access_log.extend(destination_logs(workload))
+    else:
+        manager.access_log.extend(source_logs(workload))
+    if side is Side.GATEWAY:
+        _edge(manager)
+    else:
+        manager.use_remote_address.CopyFrom(wrappers_pb2.BoolValue(value=False))
+        manager.http_protocol_options.CopyFrom(_http1())
+        manager.server_header_transformation = hcm.HttpConnectionManager.PASS_THROUGH
+    return lc.Filter(
+        name="envoy.filters.network.http_connection_manager", typed_config=pack(manager)
+    )
+
+
+def tcp_proxy(cluster: str, stat_prefix: str) -> Any:
+    """Bytes passed on as they come."""
+    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=stat_prefix, cluster=cluster)
+    return lc.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
+
+
+def _edge(manager: Any) -> None:
+    """At the mesh's edge the client's address and headers are not taken on trust."""
+    manager.use_remote_address.CopyFrom(_TRUE)
+    manager.http_protocol_options.CopyFrom(_http1())
+    manager.path_with_escaped_slashes_action = hcm.HttpConnectionManager.KEEP_UNCHANGED
+
+
+def _http1() -> Any:
+    return protocol_pb2.Http1ProtocolOptions(accept_http_10=True)

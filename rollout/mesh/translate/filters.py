@@ -1,0 +1,57 @@
+"""The HTTP filters of every connection manager, in one ordered table; a feature that needs a filter is a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Any
+
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+
+from rollout.mesh.model.service import Workload
+from rollout.mesh.translate import cors
+from rollout.mesh.translate.resource import pack
+from rollout.mesh.translate.telemetry import peer_reader, peer_writer
+
+
+class Side(Flag):
+    """Where a connection manager stands."""
+
+    INBOUND = auto()
+    OUTBOUND = auto()
+    GATEWAY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A filter, the sides that have it and how its configuration is made."""
+
+    name: str
+    sides: Side
+    config: Callable[[Workload], Any]
+
+
+TABLE = (
+    Filter("envoy.filters.http.header_to_metadata", Side.INBOUND, lambda _: peer_reader()),
+    Filter("envoy.filters.http.header_mutation", Side.OUTBOUND | Side.GATEWAY, peer_writer),
+    Filter(cors.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: cors_pb2.Cors()),
+    Filter(
+        "envoy.filters.http.router",
+        Side.INBOUND | Side.OUTBOUND | Side.GATEWAY,
+        lambda _: router_pb2.Router(),
+    ),
+)
+
+
+def http_filters(side: Side, workload: Workload) -> list[Any]:
+    """The filters of one side, in the table's order."""
+    return [
+        hcm.HttpFilter(name=entry.name, typed_config=pack(entry.config(workload)))
+        for entry in TABLE
+        if entry.sides & side
+    ]

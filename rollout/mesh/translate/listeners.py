@@ -1,0 +1,201 @@
+"""Listeners of sidecars: what leaves the application (15001) and what is meant for it (15006).
+
+Traffic is redirected to the two virtual listeners, which hand it on by its original destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from envoy.config.core.v3 import address_pb2
+from envoy.config.core.v3 import base_pb2 as core
+from envoy.config.listener.v3 import listener_components_pb2 as lc
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_components_pb2 as rc
+from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from google.protobuf import wrappers_pb2
+
+from rollout.mesh.model.proxy import InboundPort, Proxy
+from rollout.mesh.model.service import Port, Protocol, Service, Workload
+from rollout.mesh.translate import names
+from rollout.mesh.translate.connection import http_manager, tcp_proxy
+from rollout.mesh.translate.filters import Side
+from rollout.mesh.translate.resource import Resource, pack, wrap
+from rollout.mesh.translate.routes import default_route
+from rollout.mesh.translate.timeouts import duration
+
+_ANY = "0.0.0.0"  # noqa: S104 - Envoy's wildcard address, not a socket of this program
+_HTTP = ("http/1.0", "http/1.1", "h2c")
+_FALSE = wrappers_pb2.BoolValue(value=False)
+_BUFFER = wrappers_pb2.UInt32Value(value=1 << 20)
+
+
+def outbound_http(port: int, workload: Workload) -> Resource:
+    """All HTTP to a port, whatever its address, by the routes of that port; what is not HTTP passes through."""
+    name = f"{_ANY}_{port}"
+    chain = lc.FilterChain(
+        filter_chain_match=lc.FilterChainMatch(
+            transport_protocol="raw_buffer", application_protocols=_HTTP
+        ),
+        filters=[http_manager(Side.OUTBOUND, workload, f"outbound_{name}", str(port))],
+    )
+    listener = _listener(name, _ANY, port, "OUTBOUND")
+    listener.bind_to_port.CopyFrom(_FALSE)
+    listener.filter_chains.append(chain)
+    listener.default_filter_chain.CopyFrom(_passthrough())
+    listener.listener_filters.extend((_tls_inspector(), _http_inspector()))
+    _wait_for_first_bytes(listener)
+    return wrap(names.LISTENER, name, listener)
+
+
+def outbound_tcp(service: Service, port: Port) -> list[Resource]:
+    """Other protocols, by the service's own address; a headless service's traffic passes through."""
+    found = []
+    cluster = names.outbound(service.host, port.number)
+    for address in service.addresses:
+        name = f"{address}_{port.number}"
+        listener = _listener(name, address, port.number, "OUTBOUND")
+        listener.bind_to_port.CopyFrom(_FALSE)
+        listener.filter_chains.append(lc.FilterChain(filters=[tcp_proxy(cluster, cluster)]))
+        found.append(wrap(names.LISTENER, name, listener))
+    return found
+
+
+def virtual_outbound() -> Resource:
+    """Takes everything that leaves; what no other listener is for goes where it was sent."""
+    listener = _listener(names.VIRTUAL_OUTBOUND, _ANY, names.OUTBOUND_PORT, "OUTBOUND")
+    listener.use_original_dst.CopyFrom(wrappers_pb2.BoolValue(value=True))
+    black_hole = lc.FilterChain(
+        name="virtualOutbound-blackhole",
+        filter_chain_match=lc.FilterChainMatch(
+            destination_port=wrappers_pb2.UInt32Value(value=names.OUTBOUND_PORT)
+        ),
+        filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
+    )
+    listener.filter_chains.append(black_hole)
+    listener.default_filter_chain.CopyFrom(_passthrough())
+    return wrap(names.LISTENER, listener.name, listener)
+
+
+def virtual_inbound(proxy: Proxy) -> Resource:
+    """Takes everything that is meant for the application, by port."""
+    listener = _listener(names.VIRTUAL_INBOUND, _ANY, names.INBOUND_PORT, "INBOUND")
+    black_hole = lc.FilterChain(
+        name="virtualInbound-blackhole",
+        filter_chain_match=lc.FilterChainMatch(
+            destination_port=wrappers_pb2.UInt32Value(value=names.INBOUND_PORT)
+        ),
+        filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
+    )
+    listener.filter_chains.append(black_hole)
+    for port in distinct_ports(proxy.inbound):
+        listener.filter_chains.extend(_inbound_chains(port, proxy.workload))
+    listener.default_filter_chain.CopyFrom(
+        lc.FilterChain(
+            name="virtualInbound-passthrough",
+            filters=[tcp_proxy(names.INBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH)],
+        )
+    )
+    listener.listener_filters.append(_original_destination())
+    if sniffed := [p.port for p in distinct_ports(proxy.inbound) if p.protocol is Protocol.AUTO]:
+        listener.listener_filters.append(_http_inspector(sniffed))
+    _wait_for_first_bytes(listener)
+    return wrap(names.LISTENER, listener.name, listener)
+
+
+def distinct_ports(ports: Iterable[InboundPort]) -> list[InboundPort]:
+    """The first service that leads to each port of the pod, by port."""
+    found: dict[int, InboundPort] = {}
+    for port in ports:
+        found.setdefault(port.port, port)
+    return [found[number] for number in sorted(found)]
+
+
+def _inbound_chains(port: InboundPort, workload: Workload) -> list[Any]:
+    cluster = names.inbound(port.port)
+    plain = lc.FilterChain(name=cluster, filters=[tcp_proxy(cluster, cluster)])
+    plain.filter_chain_match.destination_port.value = port.port
+    if not port.protocol.routed:
+        return [plain]
+    routes = route_pb2.RouteConfiguration(
+        name=cluster,
+        validate_clusters=_FALSE,
+        virtual_hosts=[
+            rc.VirtualHost(
+                name=f"inbound|http|{port.port}", domains=["*"], routes=[default_route(cluster)]
+            )
+        ],
+    )
+    manager = http_manager(Side.INBOUND, workload, f"inbound_{_ANY}_{port.port}", routes)
+    http = lc.FilterChain(name=f"{cluster}-http", filters=[manager])
+    http.filter_chain_match.destination_port.value = port.port
+    if port.protocol is not Protocol.AUTO:
+        return [http]
+    http.filter_chain_match.application_protocols.extend(_HTTP)
+    return [http, plain]
+
+
+def _listener(name: str, address: str, port: int, direction: str) -> Any:
+    socket = address_pb2.SocketAddress(address=address, port_value=port)
+    return listener_pb2.Listener(
+        name=name,
+        address=address_pb2.Address(socket_address=socket),
+        traffic_direction=core.TrafficDirection.Value(direction),
+        per_connection_buffer_limit_bytes=_BUFFER,
+    )
+
+
+def _passthrough() -> Any:
+    return lc.FilterChain(
+        name="PassthroughFilterChain", filters=[tcp_proxy(names.PASSTHROUGH, names.PASSTHROUGH)]
+    )
+
+
+def _wait_for_first_bytes(listener: Any) -> None:
+    # A client may connect long before it speaks: guessing earlier would take its requests past the routes.
+    listener.listener_filters_timeout.CopyFrom(duration(0))
+    listener.continue_on_listener_filters_timeout = True
+
+
+def _original_destination() -> Any:
+    return lc.ListenerFilter(
+        name="envoy.filters.listener.original_dst",
+        typed_config=pack(original_dst_pb2.OriginalDst()),
+    )
+
+
+def _tls_inspector() -> Any:
+    return lc.ListenerFilter(
+        name="envoy.filters.listener.tls_inspector",
+        typed_config=pack(tls_inspector_pb2.TlsInspector()),
+    )
+
+
+def _http_inspector(ports: list[int] | None = None) -> Any:
+    found = lc.ListenerFilter(
+        name="envoy.filters.listener.http_inspector",
+        typed_config=pack(http_inspector_pb2.HttpInspector()),
+    )
+    if ports is not None:
+        found.filter_disabled.not_match.CopyFrom(_any_port(ports))
+    return found
+
+
+def _any_port(ports: list[int]) -> Any:
+    rules = [_port_rule(port) for port in ports]
+    if len(rules) == 1:
+        return rules[0]
+    return lc.ListenerFilterChainMatchPredicate(
+        or_match=lc.ListenerFilterChainMatchPredicate.MatchSet(rules=rules)
+    )
+
+
+def _port_rule(port: int) -> Any:
+    found = lc.ListenerFilterChainMatchPredicate()
+    found.destination_port_range.start = port
+    found.destination_port_range.end = port + 1
+    return found

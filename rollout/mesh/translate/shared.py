@@ -1,0 +1,123 @@
+"""Bytes that many proxies have in common, made when first asked for and kept until what they depend on changes.
+
+Keyed by what they are made of: a service, the rule that applies, a port. Knows nothing of single proxies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rollout.mesh.model.registry import Dirty, Registry
+from rollout.mesh.model.routing import Destination, DestinationPolicy
+from rollout.mesh.model.service import Service, Workload
+from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
+from rollout.mesh.translate.resource import Resource
+from rollout.mesh.translate.routes import allow_any, route_configuration
+from rollout.mesh.translate.weights import ClusterOf
+
+ByPolicy = dict[DestinationPolicy | None, list[Resource]]
+
+
+class Shared:
+    """The cache of one registry's bytes."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._clusters: dict[str, ByPolicy] = {}
+        self._endpoints: dict[str, ByPolicy] = {}
+        self._hosts: dict[str, dict[int, sidecars.SharedHost]] = {}
+        self._routes: dict[tuple[int, str], Resource] = {}
+        self._http: dict[tuple[int, Workload], Resource] = {}
+        self._tcp: dict[str, list[Resource]] = {}
+
+    def forget(self, dirty: Dirty) -> tuple[set[str], set[int]]:
+        """Drops what changed; answers the hosts whose clusters and the ports whose routes have to be made again."""
+        hosts = self._affected(dirty.services | dirty.endpoints | dirty.policies)
+        for host in hosts:
+            if host in dirty.services or dirty.policies:
+                self._clusters.pop(host, None)
+                self._tcp.pop(host, None)
+            self._endpoints.pop(host, None)
+        ports: set[int] = set()
+        for host in self._affected(dirty.services | dirty.routes):
+            ports.update(self._hosts.pop(host, ()))
+            if (service := self.registry.services.get(host)) is not None:
+                ports.update(port.number for port in service.ports if port.protocol.routed)
+            else:
+                ports.add(80)
+        self._routes = {key: value for key, value in self._routes.items() if key[0] not in ports}
+        return hosts, ports
+
+    def _affected(self, hosts: Iterable[str]) -> set[str]:
+        found = {self.registry.canonical(host) for host in hosts}
+        if any(host.startswith("*") for host in found):
+            found.update(self.registry.services, self._hosts, self._clusters)
+        return found
+
+    def clusters(self, service: Service, policy: DestinationPolicy | None) -> list[Resource]:
+        """A service's clusters under a rule."""
+        known = self._clusters.setdefault(service.host, {})
+        if policy not in known:
+            known[policy] = clusters.service_clusters(service, policy)
+        return known[policy]
+
+    def endpoints(self, service: Service, policy: DestinationPolicy | None) -> list[Resource]:
+        """The endpoints of those clusters."""
+        known = self._endpoints.setdefault(service.host, {})
+        if policy not in known:
+            ports = self.registry.endpoints.get(service.host, {})
+            known[policy] = endpoints.service_endpoints(service, ports, policy)
+        return known[policy]
+
+    def routes(self, port: int, namespace: str) -> Resource:
+        """The sidecars' routes of a port, as seen from a namespace."""
+        services = [self.registry.services[host] for host in self.registry.hosts_on(port)]
+        home = namespace if any(s.namespace == namespace for s in services) else ""
+        if (port, home) not in self._routes:
+            hosts = [
+                shared.at_home if service.namespace == home else shared.everywhere
+                for service in services
+                for shared in (self._host(service, port),)
+            ]
+            hosts += sidecars.other_hosts(self.registry, port, self.cluster_of(port))
+            hosts.append(allow_any())
+            self._routes[port, home] = route_configuration(str(port), hosts)
+        return self._routes[port, home]
+
+    def _host(self, service: Service, port: int) -> sidecars.SharedHost:
+        known = self._hosts.setdefault(service.host, {})
+        if port not in known:
+            table = next(iter(self.registry.mesh_tables(service.host)), None)
+            known[port] = sidecars.service_host(service, port, table, self.cluster_of(port))
+        return known[port]
+
+    def http_listener(self, port: int, workload: Workload) -> Resource:
+        """A workload's listener for HTTP to a port."""
+        if (port, workload) not in self._http:
+            self._http[port, workload] = listeners.outbound_http(port, workload)
+        return self._http[port, workload]
+
+    def tcp_listeners(self, service: Service) -> list[Resource]:
+        """The listeners for a service's other ports."""
+        if service.host not in self._tcp:
+            self._tcp[service.host] = [
+                listener
+                for port in service.ports
+                if port.protocol.name == "TCP"
+                for listener in listeners.outbound_tcp(service, port)
+            ]
+        return self._tcp[service.host]
+
+    def cluster_of(self, port: int) -> ClusterOf:
+        """How destinations are named by routes on a port: without a port of their own, by the only one or that one."""
+
+        def name(destination: Destination) -> str:
+            host = self.registry.canonical(destination.host)
+            service = self.registry.services.get(host)
+            number = destination.port
+            if number is None:
+                only = service.ports[0].number if service and len(service.ports) == 1 else None
+                number = only or port
+            return names.outbound(host, number, destination.subset)
+
+        return name

@@ -1,0 +1,63 @@
+"""The virtual hosts of sidecars: one for each service and port, and for hosts that only route tables know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.routing import MESH, RouteTable
+from rollout.mesh.model.service import Service
+from rollout.mesh.translate import names
+from rollout.mesh.translate.routes import (
+    default_route,
+    http_routes,
+    virtual_host,
+    with_domains,
+)
+from rollout.mesh.translate.weights import ClusterOf
+
+_IN_MESH = frozenset({MESH})
+_UNKNOWN_HOSTS_PORT = 80
+"""Istio serves hosts that are no services on this port alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedHost:
+    """A virtual host as proxies of other namespaces see it, and as those of its own do, by its short name too."""
+
+    everywhere: bytes
+    at_home: bytes
+
+
+def service_host(
+    service: Service, port: int, table: RouteTable | None, cluster_of: ClusterOf
+) -> SharedHost:
+    """The virtual host of a service's port."""
+    short = f"{service.name}.{service.namespace}"
+    domains = [service.host, f"{short}.svc", short, *service.addresses]
+    if table is None:
+        routes = [default_route(names.outbound(service.host, port))]
+    else:
+        routes = http_routes(table.routes, cluster_of, port=port, gateways=_IN_MESH)
+    host = virtual_host(names.virtual_host(service.host, port), domains, routes)
+    return SharedHost(host, with_domains(host, [service.name]))
+
+
+def other_hosts(registry: Registry, port: int, cluster_of: ClusterOf) -> Iterator[bytes]:
+    """Virtual hosts of names that no service has; each name once, by the oldest table."""
+    if port != _UNKNOWN_HOSTS_PORT:
+        return
+    for host in registry.mesh_hosts():
+        if registry.canonical(host) in registry.services or _is_address(registry, host):
+            continue
+        table = registry.mesh_tables(host)[0]
+        routes = http_routes(table.routes, cluster_of, port=port, gateways=_IN_MESH)
+        if host != "*" and routes:
+            yield virtual_host(names.virtual_host(host, port), [host], routes)
+
+
+def _is_address(registry: Registry, host: str) -> bool:
+    return host.replace(".", "").isdigit() and any(
+        host in service.addresses for service in registry.services.values()
+    )

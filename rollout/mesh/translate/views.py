@@ -1,0 +1,193 @@
+"""What each proxy is to have: resources by type and name, kept up to date change by change.
+
+A view belongs to a `Proxy` value, so the pods of a workload share one; what views of a namespace have in common is
+made once in a `Scope`. Knows nothing of connections or of what a proxy already has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rollout.mesh.model.proxy import Proxy, ProxyType
+from rollout.mesh.model.registry import Dirty, Registry
+from rollout.mesh.translate import clusters, gateways, listeners, names
+from rollout.mesh.translate.resource import Resource
+from rollout.mesh.translate.shared import Shared
+
+Changed = dict[str, set[str]]
+"""Names of resources that came, changed or went, by type."""
+
+
+class Scope:
+    """Clusters and endpoints as seen from a namespace."""
+
+    def __init__(self, namespace: str, shared: Shared) -> None:
+        self._namespace, self._shared = namespace, shared
+        self._names: dict[str, tuple[str, ...]] = {}
+        self.clusters: dict[str, Resource] = {}
+        self.endpoints: dict[str, Resource] = {}
+        self.update(shared.registry.services)
+
+    def update(self, hosts: Iterable[str]) -> Changed:
+        """Makes the clusters and endpoints of these hosts again."""
+        found: Changed = {names.CLUSTER: set(), names.ENDPOINTS: set()}
+        for host in hosts:
+            service = self._shared.registry.services.get(host)
+            made: list[Resource] = []
+            ready: list[Resource] = []
+            if service is not None:
+                policy = self._shared.registry.policy(self._namespace, host)
+                made = self._shared.clusters(service, policy)
+                ready = self._shared.endpoints(service, policy)
+            known = self._names.pop(host, ())
+            found[names.CLUSTER] |= replace(self.clusters, known, made)
+            found[names.ENDPOINTS] |= replace(self.endpoints, known, ready)
+            if made:
+                self._names[host] = tuple(resource.name for resource in made)
+        return found
+
+
+class View:
+    """All resources of one kind of proxy."""
+
+    def __init__(self, proxy: Proxy, scope: Scope, shared: Shared) -> None:
+        self.proxy = proxy
+        self._scope, self._shared = scope, shared
+        self._own = self._fixed_clusters()
+        self._clusters = scope.clusters | {resource.name: resource for resource in self._own}
+        self._listeners: dict[str, Resource] = {}
+        self._routes: dict[str, Resource] = {}
+        self.update_listeners()
+        self.update_routes(None)
+
+    @property
+    def resources(self) -> Mapping[str, Mapping[str, Resource]]:
+        """By type and name."""
+        return {
+            names.CLUSTER: self._clusters,
+            names.ENDPOINTS: self._scope.endpoints,
+            names.LISTENER: self._listeners,
+            names.ROUTES: self._routes,
+        }
+
+    def update_clusters(self, changed: Iterable[str]) -> None:
+        """Takes over what changed in the scope."""
+        for name in changed:
+            if (resource := self._scope.clusters.get(name)) is not None:
+                self._clusters[name] = resource
+            else:
+                self._clusters.pop(name, None)
+
+    def update_listeners(self) -> set[str]:
+        """Makes the listeners again; answers those that differ."""
+        made = (
+            self._router_listeners()
+            if self.proxy.type is ProxyType.ROUTER
+            else self._sidecar_listeners()
+        )
+        return replace(self._listeners, tuple(self._listeners), made)
+
+    def update_routes(self, ports: set[int] | None) -> set[str]:
+        """Makes the routes of these ports (None: all) again; answers those that differ."""
+        if self.proxy.type is ProxyType.ROUTER:
+            return replace(self._routes, tuple(self._routes), self._router_routes())
+        known = self._shared.registry.routed_ports()
+        wanted = [port for port in known if ports is None or port in ports]
+        old = tuple(self._routes) if ports is None else tuple(map(str, sorted(ports)))
+        made = [self._shared.routes(port, self.proxy.namespace) for port in wanted]
+        return replace(self._routes, old, made)
+
+    def _fixed_clusters(self) -> list[Resource]:
+        if self.proxy.type is ProxyType.ROUTER:
+            return clusters.router_clusters()
+        return clusters.sidecar_clusters() + [
+            clusters.inbound_cluster(port, self.proxy.namespace)
+            for port in listeners.distinct_ports(self.proxy.inbound)
+        ]
+
+    def _sidecar_listeners(self) -> list[Resource]:
+        workload = self.proxy.workload
+        found = [listeners.virtual_outbound(), listeners.virtual_inbound(self.proxy)]
+        reserved = {names.OUTBOUND_PORT, names.INBOUND_PORT}
+        found += [
+            self._shared.http_listener(port, workload)
+            for port in self._shared.registry.routed_ports()
+            if port not in reserved
+        ]
+        for service in self._shared.registry.services.values():
+            found += self._shared.tcp_listeners(service)
+        return found
+
+    def _servers(self) -> list[gateways.BoundServer]:
+        chosen = gateways.selected(self._shared.registry.gateways.values(), self.proxy)
+        return gateways.bound_servers(chosen, self.proxy)
+
+    def _router_listeners(self) -> list[Resource]:
+        workload = self.proxy.workload
+        return [gateways.gateway_listener(server.port, workload) for server in self._servers()]
+
+    def _router_routes(self) -> list[Resource]:
+        registry = self._shared.registry
+        return [
+            gateways.gateway_routes(server, registry, self._shared.cluster_of(server.service_port))
+            for server in self._servers()
+        ]
+
+
+class Views:
+    """The views of all connected proxies."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._shared = Shared(registry)
+        self._registry = registry
+        self._scopes: dict[str, Scope] = {}
+        self._views: dict[Proxy, View] = {}
+
+    def view(self, proxy: Proxy) -> View:
+        """The view of a proxy, made when first asked for. Changes pending in the registry must have been taken up."""
+        if proxy not in self._views:
+            scope = self._scopes.get(proxy.namespace)
+            if scope is None:
+                scope = self._scopes[proxy.namespace] = Scope(proxy.namespace, self._shared)
+            self._views[proxy] = View(proxy, scope, self._shared)
+        return self._views[proxy]
+
+    def retain(self, proxies: set[Proxy]) -> None:
+        """Drops the views that no proxy has any more."""
+        self._views = {proxy: view for proxy, view in self._views.items() if proxy in proxies}
+        namespaces = {proxy.namespace for proxy in self._views}
+        self._scopes = {name: s for name, s in self._scopes.items() if name in namespaces}
+
+    def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
+        """Takes up what changed; answers, for each view that it concerns, the names that changed."""
+        hosts, ports = self._shared.forget(dirty)
+        scopes = {name: scope.update(hosts) for name, scope in self._scopes.items()}
+        found: dict[Proxy, Changed] = {}
+        for proxy, view in self._views.items():
+            changed = {kind: set(each) for kind, each in scopes[proxy.namespace].items()}
+            view.update_clusters(changed[names.CLUSTER])
+            router = proxy.type is ProxyType.ROUTER
+            if dirty.services or (router and dirty.gateways):
+                changed[names.LISTENER] = view.update_listeners()
+            if ports or (router and dirty.gateways):
+                changed[names.ROUTES] = view.update_routes(ports)
+            changed = {kind: each for kind, each in changed.items() if each}
+            if changed:
+                found[proxy] = changed
+        return found
+
+
+def replace(known: dict[str, Resource], old: Iterable[str], made: Iterable[Resource]) -> set[str]:
+    """Puts `made` in place of the resources named by `old`; answers the names that came, changed or went."""
+    changed: set[str] = set()
+    keep: set[str] = set()
+    for resource in made:
+        keep.add(resource.name)
+        before = known.get(resource.name)
+        if before is None or before.version != resource.version:
+            known[resource.name] = resource
+            changed.add(resource.name)
+    for name in old:
+        if name not in keep and known.pop(name, None) is not None:
+            changed.add(name)
+    return changed

@@ -1,0 +1,295 @@
+"""The state of one proxy's delta stream: what it asked for, what it has, what may be sent next. Pure.
+
+Level-triggered: what is sent is the difference between what the proxy has and what it should have at that moment, so
+a slow proxy needs no queue: it has at most one unanswered response of each type, and the next carries all since.
+
+Nothing breaks in between. What is referred to goes first: clusters, their endpoints, then listeners and routes, which
+wait until every cluster that was sent has had its endpoints; clusters are taken away when no route is left to be sent.
+Resources that were asked for by name are not taken away: the proxy gives them up together with what referred to them.
+
+A response that is refused is sent again one resource at a time, so that one bad resource doesn't hold up others; the
+bad one is not sent again until it changes, and the proxy keeps the last good one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from rollout.mesh.translate import names
+from rollout.mesh.translate.resource import Resource
+from rollout.mesh.xds.wire import Request, Response
+
+Resources = Mapping[str, Mapping[str, Resource]]
+Encode = Callable[[str, tuple[Resource, ...], tuple[str, ...]], Response]
+
+_WILDCARD_TYPES = frozenset({names.CLUSTER, names.LISTENER})
+_NOTHING: Mapping[str, Resource] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A resource that the proxy refused, in the proxy's words."""
+
+    type_url: str
+    name: str
+    version: str
+    error: str
+
+
+@dataclass(slots=True)
+class Watched:
+    """One type's part of the state."""
+
+    wildcard: bool = False
+    names: set[str] = field(default_factory=set)
+    known: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    everything: bool = True
+    outstanding: Response | None = None
+    suspects: deque[str] = field(default_factory=deque)
+
+    def wants(self, name: str) -> bool:
+        """Whether the proxy asked for it."""
+        return self.wildcard or name in self.names
+
+    def candidates(self, resources: Mapping[str, Resource]) -> Iterable[str]:
+        """Names that may differ, sorted."""
+        if not self.everything:
+            return sorted(self.stale)
+        return sorted({*resources, *self.known} if self.wildcard else self.names)
+
+
+class Stream:
+    """A proxy's stream. `resources` is what the proxy should have; `encode` makes the bytes."""
+
+    def __init__(self, resources: Resources, encode: Encode) -> None:
+        self._resources = resources
+        self._encode = encode
+        self._types: dict[str, Watched] = {}
+        self._warming: set[str] = set()
+
+    @property
+    def warming(self) -> frozenset[str]:
+        """Clusters that were sent and have not had their endpoints yet."""
+        return frozenset(self._warming)
+
+    @property
+    def outstanding(self) -> frozenset[str]:
+        """Types with an unanswered response."""
+        return frozenset(kind for kind, watched in self._types.items() if watched.outstanding)
+
+    @property
+    def synced(self) -> bool:
+        """Whether the proxy has all that it asked for, as far as it accepts it."""
+        return not self.outstanding and not any(
+            watched.everything or watched.stale or watched.suspects
+            for watched in self._types.values()
+        )
+
+    def known(self, type_url: str) -> Mapping[str, str]:
+        """What the proxy has of a type: versions by name."""
+        watched = self._types.get(type_url)
+        return dict(watched.known) if watched else {}
+
+    def refuses(self, type_url: str, name: str) -> bool:
+        """Whether the proxy refused the resource as it should be now."""
+        watched = self._types.get(type_url)
+        resource = self._resources.get(type_url, _NOTHING).get(name)
+        return (
+            watched is not None
+            and resource is not None
+            and watched.rejected.get(name) == resource.version
+        )
+
+    def switch(self, resources: Resources) -> None:
+        """Another view: everything may differ."""
+        self._resources = resources
+        for watched in self._types.values():
+            watched.everything = True
+
+    def changed(self, changed: Mapping[str, Iterable[str]]) -> None:
+        """These names may differ from what was sent."""
+        for type_url, resource_names in changed.items():
+            if (watched := self._types.get(type_url)) is not None:
+                watched.stale.update(resource_names)
+
+    def release(self) -> None:
+        """Waits no longer for clusters whose endpoints the proxy did not ask for."""
+        self._warming.clear()
+
+    def receive(self, request: Request) -> list[Rejection]:
+        """Takes in a request; answers what the proxy refused, as soon as that is known to the single resource."""
+        watched = self._types.get(request.type_url)
+        if watched is None:
+            watched = self._types[request.type_url] = self._first(request)
+        else:
+            self._subscribe(watched, request)
+        if watched.outstanding is None or request.nonce != watched.outstanding.nonce:
+            return []
+        answered, watched.outstanding = watched.outstanding, None
+        if request.error is None:
+            return []
+        return self._refused(watched, answered, request.error)
+
+    def _first(self, request: Request) -> Watched:
+        explicit = set(request.subscribe) - {"*"}
+        wildcard = "*" in request.subscribe or (
+            not request.subscribe and request.type_url in _WILDCARD_TYPES
+        )
+        return Watched(
+            wildcard=wildcard, names=explicit, known=dict(request.versions), asked=set(explicit)
+        )
+
+    def _subscribe(self, watched: Watched, request: Request) -> None:
+        for name in request.unsubscribe:
+            if name == "*":
+                watched.wildcard = False
+            watched.names.discard(name)
+            watched.asked.discard(name)
+            if not watched.wildcard:
+                watched.known.pop(name, None)
+                watched.rejected.pop(name, None)
+        for name in request.subscribe:
+            if name == "*":
+                watched.wildcard = watched.everything = True
+                continue
+            watched.names.add(name)
+            # Asking again means that it is wanted again.
+            watched.known.pop(name, None)
+            watched.stale.add(name)
+            watched.asked.add(name)
+
+    def _refused(self, watched: Watched, answered: Response, error: str) -> list[Rejection]:
+        sent = answered.resources
+        for resource in sent:
+            watched.known.pop(resource.name, None)
+            self._warming.discard(resource.name)
+        if len(sent) > 1:
+            watched.suspects.extend(resource.name for resource in sent)
+            return []
+        for resource in sent:
+            watched.rejected[resource.name] = resource.version
+        return [Rejection(answered.type_url, each.name, each.version, error) for each in sent]
+
+    def poll(self) -> list[Response]:
+        """What is to be sent now, in this order; remembers it as sent."""
+        found: list[Response] = []
+        for type_url in names.ORDER:
+            watched = self._types.get(type_url)
+            if watched is None or watched.outstanding is not None:
+                continue
+            if type_url in {names.LISTENER, names.ROUTES} and self._clusters_pending():
+                continue
+            if (response := self._next(type_url, watched)) is not None:
+                found.append(response)
+        if (response := self._cluster_removals()) is not None:
+            found.append(response)
+        return found
+
+    def _clusters_pending(self) -> bool:
+        self._warming &= self._resources.get(names.ENDPOINTS, _NOTHING).keys()
+        if self._warming:
+            return True
+        watched = self._types.get(names.CLUSTER)
+        return watched is not None and bool(
+            watched.suspects or self._updates(names.CLUSTER, watched)
+        )
+
+    def _next(self, type_url: str, watched: Watched) -> Response | None:
+        if watched.suspects:
+            return self._next_suspect(type_url, watched)
+        updates = self._updates(type_url, watched)
+        removed = self._removals(type_url, watched)
+        watched.everything, watched.stale = False, set()
+        if type_url == names.CLUSTER:
+            # Kept for when no route can lead to them any more.
+            watched.stale, removed = set(removed), ()
+        if not updates and not removed:
+            return None
+        return self._send(type_url, watched, updates, removed)
+
+    def _next_suspect(self, type_url: str, watched: Watched) -> Response | None:
+        resources = self._resources.get(type_url, _NOTHING)
+        while watched.suspects:
+            resource = resources.get(watched.suspects.popleft())
+            if resource is not None and watched.wants(resource.name):
+                return self._send(type_url, watched, (resource,), ())
+        return self._next(type_url, watched)
+
+    def _updates(self, type_url: str, watched: Watched) -> tuple[Resource, ...]:
+        resources = self._resources.get(type_url, _NOTHING)
+        return tuple(
+            resource
+            for name in watched.candidates(resources)
+            if (resource := resources.get(name)) is not None
+            and watched.wants(name)
+            and watched.known.get(name) != resource.version
+            and watched.rejected.get(name) != resource.version
+        )
+
+    def _removals(self, type_url: str, watched: Watched) -> tuple[str, ...]:
+        """Names that are gone (of a wildcard), or that were asked for and never were."""
+        resources = self._resources.get(type_url, _NOTHING)
+        found = []
+        for name in watched.candidates(resources):
+            if name in resources or not watched.wants(name):
+                continue
+            if name in watched.known:
+                if watched.wildcard:
+                    found.append(name)
+                else:
+                    del watched.known[name]
+            elif name in watched.asked:
+                found.append(name)
+        return tuple(found)
+
+    def _cluster_removals(self) -> Response | None:
+        watched = self._types.get(names.CLUSTER)
+        if watched is None or watched.outstanding or watched.suspects or not watched.stale:
+            return None
+        for type_url in (names.LISTENER, names.ROUTES):
+            later = self._types.get(type_url)
+            if later is not None and (later.outstanding or later.stale or later.everything):
+                return None
+        removed = self._removals(names.CLUSTER, watched)
+        watched.stale = set()
+        return self._send(names.CLUSTER, watched, (), removed) if removed else None
+
+    def _send(
+        self,
+        type_url: str,
+        watched: Watched,
+        updates: tuple[Resource, ...],
+        removed: tuple[str, ...],
+    ) -> Response:
+        response = self._encode(type_url, updates, removed)
+        watched.outstanding = response
+        watched.asked.difference_update(removed)
+        for name in removed:
+            watched.known.pop(name, None)
+            watched.rejected.pop(name, None)
+        for resource in updates:
+            watched.known[resource.name] = resource.version
+            watched.rejected.pop(resource.name, None)
+            watched.asked.discard(resource.name)
+        if type_url == names.CLUSTER:
+            self._sent_clusters(resource.name for resource in updates)
+        elif type_url == names.ENDPOINTS:
+            self._warming.difference_update(resource.name for resource in updates)
+        return response
+
+    def _sent_clusters(self, sent: Iterable[str]) -> None:
+        """A cluster that is new or changed warms until it gets its endpoints, again even if they are the same."""
+        existing = self._resources.get(names.ENDPOINTS, _NOTHING)
+        watched = self._types.get(names.ENDPOINTS)
+        for name in sent:
+            if name not in existing:
+                continue
+            self._warming.add(name)
+            if watched is not None and name in watched.names:
+                watched.known.pop(name, None)
+                watched.stale.add(name)

@@ -1,0 +1,175 @@
+"""The gRPC side of delta ADS: one coroutine pair for each proxy around the pure protocol.
+
+Bytes go in and out as they are. A proxy that does not answer, or does not take what is written, is dropped; it comes
+back and is sent what it lacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+import structlog
+
+from rollout.mesh.xds.protocol import Rejection, Resources, Stream
+from rollout.mesh.xds.wire import Encoder, Request, Response, read_request
+
+log = structlog.get_logger(__name__)
+
+_SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+_DELTA = "DeltaAggregatedResources"
+_CHANNEL = (
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one proxy may cost; seconds."""
+
+    connections: int = 5_000
+    answer: float = 30.0
+    write: float = 10.0
+    warming: float = 5.0
+
+
+class Connection:
+    """One connected proxy. Whoever changes what it should have calls `notify`."""
+
+    def __init__(self, node: Mapping[str, Any], resources: Resources, encoder: Encoder) -> None:
+        self.node = node
+        self.stream = Stream(resources, encoder.encode)
+        self.wake = asyncio.Event()
+        self.wake.set()
+
+    @property
+    def id(self) -> str:
+        """The node's id."""
+        return str(self.node.get("id", ""))
+
+    def notify(self, changed: Mapping[str, Any] | None, resources: Resources | None = None) -> None:
+        """These names may differ now; None with another view means that everything may."""
+        if resources is not None:
+            self.stream.switch(resources)
+        if changed:
+            self.stream.changed(changed)
+        self.wake.set()
+
+
+class Source(Protocol):
+    """What the server needs to know of the mesh."""
+
+    def connect(self, node: Mapping[str, Any], encoder: Encoder) -> Connection:
+        """Admits a proxy; ValueError where it does not say who it is."""
+        ...
+
+    def disconnect(self, connection: Connection) -> None:
+        """The proxy is gone."""
+        ...
+
+    def sent(self, connection: Connection, response: Response) -> None:
+        """A response was written."""
+        ...
+
+    def answered(self, connection: Connection, rejections: list[Rejection]) -> None:
+        """The proxy answered something, and refused this."""
+        ...
+
+
+class Server:
+    """Serves a source on one port."""
+
+    def __init__(self, source: Source, limits: Limits | None = None) -> None:
+        self._source = source
+        self._limits = limits or Limits()
+        self._encoder = Encoder()
+        self._open = 0
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self, address: str) -> int:
+        """Listens; answers the port."""
+        self._server = grpc.aio.server(options=_CHANNEL)
+        handler = grpc.stream_stream_rpc_method_handler(self._serve)
+        handlers = grpc.method_handlers_generic_handler(_SERVICE, {_DELTA: handler})
+        self._server.add_generic_rpc_handlers((handlers,))
+        port = self._server.add_insecure_port(address)
+        await self._server.start()
+        return port
+
+    async def stop(self) -> None:
+        """Ends all streams; proxies keep what they have."""
+        if self._server is not None:
+            await self._server.stop(grace=0.2)
+
+    async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        if self._open >= self._limits.connections:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many proxies")
+        self._open += 1
+        connection: Connection | None = None
+        try:
+            connection, first = await self._admit(requests)
+            self._source.answered(connection, connection.stream.receive(first))
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(self._write(connection, context))
+                await self._read(connection, requests)
+                writer.cancel()
+        except* (TimeoutError, ValueError) as errors:
+            reason = "; ".join(str(error) for error in errors.exceptions)
+            log.warning("proxy dropped", proxy=connection.id if connection else "", reason=reason)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+        finally:
+            self._open -= 1
+            if connection is not None:
+                self._source.disconnect(connection)
+
+    async def _admit(self, requests: AsyncIterator[bytes]) -> tuple[Connection, Request]:
+        async with asyncio.timeout(self._limits.answer):
+            data = await anext(requests, None)
+        if data is None:
+            raise ValueError("the stream ended before its first request")
+        request, node = read_request(data)
+        if node is None:
+            raise ValueError("the first request has no node")
+        return self._source.connect(node, self._encoder), request
+
+    async def _read(self, connection: Connection, requests: AsyncIterator[bytes]) -> None:
+        async for data in requests:
+            request, _ = read_request(data)
+            self._source.answered(connection, connection.stream.receive(request))
+            connection.wake.set()
+
+    async def _write(self, connection: Connection, context: Any) -> None:
+        stream = connection.stream
+        while True:
+            await self._wait(connection)
+            connection.wake.clear()
+            for response in stream.poll():
+                async with asyncio.timeout(self._limits.write):
+                    await context.write(response.body)
+                self._source.sent(connection, response)
+
+    async def _wait(self, connection: Connection) -> None:
+        """Until there is something to do; a proxy that owes an answer for too long is given up."""
+        stream, limits = connection.stream, self._limits
+        if not stream.outstanding and not stream.warming:
+            await connection.wake.wait()
+            return
+        patience = limits.answer if stream.outstanding else limits.warming
+        try:
+            async with asyncio.timeout(patience):
+                await connection.wake.wait()
+        except TimeoutError:
+            if stream.outstanding:
+                types = ", ".join(sorted(kind.rsplit(".", 1)[1] for kind in stream.outstanding))
+                raise TimeoutError(f"no answer to {types} for {patience:g} s") from None
+            log.warning(
+                "endpoints not asked for", proxy=connection.id, clusters=len(stream.warming)
+            )
+            stream.release()

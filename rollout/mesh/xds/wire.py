@@ -1,0 +1,83 @@
+"""The delta protocol's messages: requests read into plain values, responses put together from bytes that exist.
+
+A response's nonce is a hash of its contents, so that all proxies that want the same get the very same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+
+from rollout.mesh.translate.resource import Resource, field_bytes
+
+_TYPE_URL, _NONCE, _REMOVED = 4, 5, 6
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A DeltaDiscoveryRequest; `error` is None unless it is a NACK."""
+
+    type_url: str
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A DeltaDiscoveryResponse as sent."""
+
+    type_url: str
+    nonce: str
+    resources: tuple[Resource, ...] = field(repr=False)
+    removed: tuple[str, ...]
+    body: bytes = field(repr=False)
+
+
+def read_request(data: bytes) -> tuple[Request, Any | None]:
+    """Decodes a request; the node comes with a stream's first. ValueError where the bytes are not a request."""
+    try:
+        message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
+    except DecodeError as error:
+        raise ValueError(f"not a DeltaDiscoveryRequest: {error}") from None
+    request = Request(
+        type_url=message.type_url,
+        subscribe=tuple(message.resource_names_subscribe),
+        unsubscribe=tuple(message.resource_names_unsubscribe),
+        versions=dict(message.initial_resource_versions),
+        nonce=message.response_nonce,
+        error=message.error_detail.message if message.HasField("error_detail") else None,
+    )
+    return request, MessageToDict(message.node) if message.HasField("node") else None
+
+
+class Encoder:
+    """Puts responses together and remembers the last ones, by what they contain."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Response] = {}
+
+    def encode(
+        self, type_url: str, resources: tuple[Resource, ...], removed: tuple[str, ...]
+    ) -> Response:
+        """The response that carries these resources and removals."""
+        key = (type_url, tuple((each.name, each.version) for each in resources), removed)
+        if (known := self._known.get(key)) is not None:
+            return known
+        body = b"".join(each.encoded for each in resources)
+        body += b"".join(field_bytes(_REMOVED, name.encode()) for name in removed)
+        nonce = blake2b(body, digest_size=8).hexdigest()
+        body += field_bytes(_TYPE_URL, type_url.encode()) + field_bytes(_NONCE, nonce.encode())
+        if len(self._known) >= _REMEMBERED:
+            self._known.pop(next(iter(self._known)))
+        self._known[key] = response = Response(type_url, nonce, resources, removed, body)
+        return response
