@@ -105,7 +105,7 @@ class Cache:
     async def synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - names what is missing
         """Wait until every store has had its first list; raises TimeoutError naming the kinds that have not.
 
-        Optional kinds are waited for as well until the server has answered that it lacks them.
+        An optional kind is waited for only until the server has answered, be it that it lacks the kind or refuses it.
         """
         try:
             async with asyncio.timeout(timeout):

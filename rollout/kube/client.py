@@ -189,18 +189,13 @@ class Client:
         content_type: Patch = Patch.MERGE,
         field_manager: str | None = None,
         force: bool = False,
-        dry_run: bool = False,
     ) -> Object:
         """Patch one object or its subresource; `field_manager` and `force` are for `Patch.APPLY`."""
         return await self._object(
             "PATCH",
             kind.path(namespace, name, subresource),
             body=body,
-            query=_query(
-                fieldManager=field_manager,
-                force="true" if force else None,
-                dryRun="All" if dry_run else None,
-            ),
+            query=_query(fieldManager=field_manager, force="true" if force else None),
             content_type=content_type,
         )
 

@@ -24,12 +24,10 @@ class KubeError(Exception):
         status: int = 0,
         reason: str = "",
         causes: Iterable[str] = (),
-        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.reason, self.message = status, reason, message
         self.causes = tuple(causes)
-        self.retry_after = retry_after
 
 
 class NotFound(KubeError):
@@ -69,13 +67,11 @@ def error_from_status(status: int, body: Any, request: str) -> KubeError:
         f"{cause.get('field') or '?'}: {cause.get('message') or cause.get('reason') or ''}"
         for cause in details.get("causes") or ()
     )
-    retry_after = details.get("retryAfterSeconds")
     return _type_of(status, reason)(
         f"{request}: {status} {body.get('message') or reason or 'no reason given'}",
         status=status,
         reason=reason,
         causes=causes,
-        retry_after=float(retry_after) if retry_after else None,
     )
 
 

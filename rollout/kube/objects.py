@@ -69,12 +69,6 @@ def owner_reference(obj: Object, *, controller: bool = True) -> Object:
     }
 
 
-def is_owned_by(obj: Object, owner: Object) -> bool:
-    """Whether `owner`, the very instance, is among the object's owners."""
-    references = obj["metadata"].get("ownerReferences") or ()
-    return any(reference.get("uid") == uid_of(owner) for reference in references)
-
-
 def selector_matches(selector: Object | None, labels: dict[str, str]) -> bool:
     """Whether a LabelSelector (`matchLabels`, `matchExpressions`) selects these labels.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from rollout.kube.client import PAGE_SIZE, Client
-from rollout.kube.errors import Gone, KubeError, NotFound
+from rollout.kube.errors import Gone, KubeError, NotFound, Unavailable
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import version_of
 from rollout.kube.store import Store
@@ -50,7 +50,7 @@ class Reflector:
     """Fills `store` until cancelled.
 
     `synced` is set once the first list has been applied; `missing` is true while the server has no such kind;
-    `answered` is set once either is known.
+    `answered` is set once the server has said anything of the kind, be it a refusal.
     """
 
     def __init__(
@@ -145,13 +145,14 @@ class Reflector:
 
     def _failed(self, error: Exception) -> None:
         self._count(error)
+        if isinstance(error, KubeError) and not isinstance(error, Unavailable):
+            self.answered.set()
         if isinstance(error, NotFound):
             # what is in the store stays: a server that starts up may not know its custom kinds yet
             self._version = None
             if not self.missing:
                 self._log.warning("the server has no such kind; looking again until it does")
             self.missing = True
-            self.answered.set()
         elif isinstance(error, KubeError):
             report = self._log.warning if self._failures == 0 else self._log.debug
             report("watch interrupted", error=str(error))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollout.kube.objects import is_owned_by, owner_reference, selector_matches, selector_string
+from rollout.kube.objects import selector_matches, selector_string
 
 LABELS = {"app": "podinfo", "tier": "web"}
 SELECTORS: dict[str, tuple[Any, str, bool]] = {
@@ -44,10 +44,3 @@ def test_selector(selector: Any, query: str, selects: bool) -> None:
 
 def test_no_selector_selects_nothing() -> None:
     assert not selector_matches(None, LABELS)
-
-
-def test_ownership_is_of_the_instance() -> None:
-    owner = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "uid": "1"}}
-    owned = {"metadata": {"name": "b", "ownerReferences": [owner_reference(owner)]}}
-    assert is_owned_by(owned, owner)
-    assert not is_owned_by(owned, {"metadata": {"name": "a", "uid": "2"}})
