@@ -213,7 +213,9 @@ def _start(cluster: Layout, state: State) -> None:
     ]
     clients = [
         controlplane.controller_manager(
-            files=layout.IN_PKI, kubeconfig=home / f"{pki.CONTROLLER_MANAGER.file}.kubeconfig"
+            files=layout.IN_PKI,
+            kubeconfig=home / f"{pki.CONTROLLER_MANAGER.file}.kubeconfig",
+            volume_plugins=node.VOLUME_PLUGINS,
         ),
         controlplane.scheduler(kubeconfig=home / f"{pki.SCHEDULER.file}.kubeconfig"),
         node.kubelet(),

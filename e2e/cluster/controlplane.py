@@ -12,7 +12,6 @@ from e2e.cluster import pki
 from e2e.cluster.layout import DOMAIN
 
 ISSUER = f"https://kubernetes.default.svc.{DOMAIN}"
-FLEXVOLUMES = "/var/lib/kubelet/volumeplugins"
 
 # Only the cluster's own machinery is left out of the audit log: what is in it is what somebody's
 # program asked, one ResponseComplete a request (and a ResponseStarted for a watch).
@@ -92,7 +91,8 @@ def apiserver(settings: ApiServerSettings) -> list[str]:
     ]
 
 
-def controller_manager(*, files: Path, kubeconfig: Path) -> list[str]:
+def controller_manager(*, files: Path, kubeconfig: Path, volume_plugins: Path) -> list[str]:
+    """It makes the directory `volume_plugins`, which nothing here fills."""
     return [
         "kube-controller-manager",
         f"--kubeconfig={kubeconfig}",
@@ -102,7 +102,7 @@ def controller_manager(*, files: Path, kubeconfig: Path) -> list[str]:
         f"--service-account-private-key-file={files / 'service-accounts.key'}",
         f"--cluster-signing-cert-file={files / 'ca.crt'}",
         f"--cluster-signing-key-file={files / 'ca.key'}",
-        f"--flex-volume-plugin-dir={FLEXVOLUMES}",
+        f"--flex-volume-plugin-dir={volume_plugins}",
         "--use-service-account-credentials",
         "--kube-api-qps=200",
         "--kube-api-burst=400",

@@ -6,13 +6,14 @@ Paths are as the processes inside the cluster see them.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from e2e.cluster import layout, pki
-from e2e.cluster.controlplane import FLEXVOLUMES
 from e2e.cluster.packages import CNI_PLUGINS
 
 PAUSE_IMAGE = "localhost/rollout/pause:1"
 MAX_PODS = 250
+VOLUME_PLUGINS = Path("/var/lib/kubelet/volumeplugins")
 
 
 def containerd() -> list[str]:
@@ -58,6 +59,8 @@ state = "/run/containerd"
 disabled_plugins = ["io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
 [grpc]
   address = "{layout.CONTAINERD_SOCKET}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/var/lib/containerd/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{PAUSE_IMAGE}"
   disable_apparmor = true
@@ -125,7 +128,7 @@ _KUBELET = {
     "clusterDomain": layout.DOMAIN,
     "resolvConf": "",
     "podLogsDir": "/var/log/pods",
-    "volumePluginDir": FLEXVOLUMES,
+    "volumePluginDir": str(VOLUME_PLUGINS),
     "healthzPort": 0,
     "makeIPTablesUtilChains": False,
     "kubeAPIQPS": 200,

@@ -102,7 +102,9 @@ class ApiServer:
         path = self.directory / "controller-manager.kubeconfig"
         files = self.directory / "pki"
         path.write_text(pki.kubeconfig(files, pki.CONTROLLER_MANAGER, self.url))
-        command = controlplane.controller_manager(files=files, kubeconfig=path)
+        command = controlplane.controller_manager(
+            files=files, kubeconfig=path, volume_plugins=self.directory / "volumes"
+        )
         self._run("kube-controller-manager", command)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         self._until("the controller manager", lambda: bool(self.api.object(account)))
