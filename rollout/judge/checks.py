@@ -5,15 +5,39 @@ Only nouns; a check says which field asked for it, so that a refusal can name it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TypeAlias
 
 from rollout.judge.thresholds import Bounds, Measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The provider of a MetricTemplate, as written; `window` is the metric's interval, `secret` the Secret's name."""
+
+    type: str
+    namespace: str
+    template: str
+    window: timedelta
+    address: str = ""
+    region: str = ""
+    secret: str = ""
+    headers: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), repr=False)
+    verify: bool = True
+
+    @property
+    def name(self) -> str:
+        """The template as messages name it."""
+        return f"MetricTemplate {self.namespace}/{self.template}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One number to ask for at `address`, and how it is judged. `field` is the path of what asked for it."""
+    """One number to ask for, and how it is judged. `field` is the path of what asked for it.
+
+    It is asked for at `source`, or at the Prometheus at `address` where there is none.
+    """
 
     metric: str
     measure: Measure
@@ -21,6 +45,7 @@ class Check:
     bounds: Bounds
     address: str
     field: str
+    source: Source | None = None
 
 
 @dataclass(frozen=True, slots=True)

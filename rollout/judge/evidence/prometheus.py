@@ -36,12 +36,12 @@ class Prometheus:
     async def answer(self, check: Check) -> Answer:
         """Run one check's query."""
         client = self._client(check.address)
-        return await self._ask(check.address, lambda: _last_value(client.custom_query(check.query)))
+        return await self._ask(check.address, lambda: last_value(client.custom_query(check.query)))
 
     async def online(self, address: str) -> QueryFailed | None:
         """None where a Prometheus answers at this address."""
         client = self._client(address)
-        answer = await self._ask(address, lambda: _last_value(client.custom_query("vector(1)")))
+        answer = await self._ask(address, lambda: last_value(client.custom_query("vector(1)")))
         return answer if isinstance(answer, QueryFailed) else None
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class _BoundedSession(requests.Session):
         return response
 
 
-def _last_value(result: object) -> Answer:
+def last_value(result: object) -> Answer:
     """The last sample of a vector, or a scalar; as Flagger, which takes the last one of several."""
     if not isinstance(result, list):
         raise TypeError(f"result is {type(result).__name__}")
