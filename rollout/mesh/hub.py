@@ -6,7 +6,7 @@ Synchronous and without I/O; `push` is called when changes have been gathered, `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -16,6 +16,7 @@ from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.proxies import pod_key, proxy
 from rollout.mesh.ingest.services import PodOf
 from rollout.mesh.metrics import Metrics, short
+from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.translate.views import Views
@@ -28,12 +29,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Client:
-    """What is known of a connected proxy; `since` is when it began to differ from what it should have."""
+    """What is known of a connected proxy.
+
+    `since` is when it began to differ from what it should have; `suspects` are the routing objects that have changed
+    since it last had taken everything.
+    """
 
     pod: tuple[str, str]
     proxy: Proxy
     since: float | None
-    rejections: dict[tuple[str, str], Rejection]
+    rejections: dict[tuple[str, str], Rejection] = field(default_factory=dict)
+    suspects: set[Ref] = field(default_factory=set)
 
 
 class Hub:
@@ -52,7 +58,7 @@ class Hub:
         self.push()
         who = proxy(node, self._pod_of(*key), self._registry)
         connection = Connection(node, self._views.view(who).resources, encoder)
-        self.clients[connection] = Client(key, who, monotonic(), {})
+        self.clients[connection] = Client(key, who, monotonic())
         self._metrics.proxies.set(len(self.clients))
         log.info("proxy connected", proxy=connection.id)
         return connection
@@ -66,7 +72,7 @@ class Hub:
             self.on_rejections()
         log.info("proxy disconnected", proxy=connection.id)
 
-    def sent(self, connection: Connection, response: Response) -> None:
+    def sent(self, response: Response) -> None:
         """Counts a push."""
         self._metrics.pushes.labels(short(response.type_url)).inc()
 
@@ -97,6 +103,8 @@ class Hub:
             for key, each in client.rejections.items()
             if connection.stream.refuses(each.type_url, each.name)
         }
+        if not kept:
+            client.suspects.clear()
         if kept != client.rejections:
             client.rejections = kept
             self.on_rejections()
@@ -122,6 +130,7 @@ class Hub:
             else:
                 continue
             client.since = client.since or now
+            client.suspects |= dirty.objects
         if regrouped:
             self._views.retain({each.proxy for each in self.clients.values()})
 
@@ -135,6 +144,17 @@ class Hub:
             if who != client.proxy:
                 client.proxy, client.since = who, client.since or monotonic()
                 connection.notify(None, self._views.view(who).resources)
+
+    def refusals(self) -> dict[Ref, tuple[Problem, ...]]:
+        """What proxies refuse now, as problems of the objects that changed since those proxies last took everything."""
+        found: dict[Ref, set[Problem]] = {}
+        for client in self.clients.values():
+            for rejection in client.rejections.values():
+                for ref in client.suspects:
+                    reason = f"proxies refuse {rejection.name} with it and keep the last good one"
+                    problem = Problem(ref, "spec", f"{reason}: {rejection.error}", "correct it")
+                    found.setdefault(ref, set()).add(problem)
+        return {ref: tuple(sorted(problems)) for ref, problems in found.items()}
 
     def rejections(self) -> list[Rejection]:
         """What proxies refuse now, each once."""

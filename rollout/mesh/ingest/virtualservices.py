@@ -47,7 +47,7 @@ def route_table(parsed: VirtualService) -> tuple[ir.RouteTable, list[Problem]]:
     routes: list[ir.Route] = []
     for index, http in enumerate(spec.http):
         try:
-            routes.append(_Rule(http, parsed.namespace).route())
+            routes.append(_Rule(index, http, parsed.namespace).route())
         except Refused as refused:
             field = f"spec.http[{index}]{refused.field}"
             problems.append(Problem(ref, field, refused.reason, refused.remedy))
@@ -76,8 +76,8 @@ def _left_aside(parsed: VirtualService, ref: Ref) -> Iterator[Problem]:
 class _Rule:
     """One http rule on its way into the model."""
 
-    def __init__(self, http: HTTPRoute, namespace: str) -> None:
-        self._http, self._namespace = http, namespace
+    def __init__(self, index: int, http: HTTPRoute, namespace: str) -> None:
+        self._index, self._http, self._namespace = index, http, namespace
 
     def route(self) -> ir.Route:
         http = self._http
@@ -85,6 +85,7 @@ class _Rule:
             if given is not None:
                 raise Refused(f".{name}", "is not acted upon by this version", _UNSUPPORTED)
         return ir.Route(
+            index=self._index,
             name=http.name or "",
             matches=tuple(self._match(index, request) for index, request in enumerate(http.match)),
             action=self._action(),

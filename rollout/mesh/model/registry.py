@@ -20,13 +20,17 @@ Ports = dict[int, tuple[Endpoint, ...]]
 
 @dataclass(slots=True)
 class Dirty:
-    """What changed: hosts whose services, endpoints, rules or routes did, and whether gateways did."""
+    """What changed: hosts whose services, endpoints, rules or routes did, and whether gateways did.
+
+    `objects` are the routing objects behind it.
+    """
 
     services: set[str] = field(default_factory=set)
     endpoints: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     routes: set[str] = field(default_factory=set)
     gateways: bool = False
+    objects: set[Ref] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         return bool(
@@ -88,6 +92,7 @@ class Registry:
         old = self.tables.get(ref)
         if old == table:
             return
+        self._dirty.objects.add(ref)
         if old is not None:
             self._index_table(old, present=False)
             del self.tables[ref]
@@ -100,6 +105,7 @@ class Registry:
         old = self.policies.get(ref)
         if old == policy:
             return
+        self._dirty.objects.add(ref)
         if old is not None:
             self._policies[old.ref.namespace, old.host].remove(old)
             del self.policies[ref]
@@ -114,6 +120,7 @@ class Registry:
         """Puts, replaces or removes a gateway."""
         if self.gateways.get(ref) == gateway:
             return
+        self._dirty.objects.add(ref)
         if gateway is None:
             self.gateways.pop(ref, None)
         else:

@@ -136,8 +136,9 @@ class Cors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One rule: any of `matches` (none: everything) leads to one action."""
+    """One rule: any of `matches` (none: everything) leads to one action; `index` is its place in the resource."""
 
+    index: int = 0
     name: str = ""
     matches: tuple[Match, ...] = ()
     action: tuple[WeightedDestination, ...] | Redirect | DirectResponse

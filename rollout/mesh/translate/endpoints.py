@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from envoy.config.core.v3 import address_pb2, base_pb2
@@ -14,7 +14,7 @@ from rollout.mesh.model.service import Endpoint, Protocol, Service, Workload
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import Resource, wrap
 
-Ports = dict[int, Sequence[Endpoint]]
+Ports = Mapping[int, Sequence[Endpoint]]
 """Ready endpoints by the service's port number."""
 
 

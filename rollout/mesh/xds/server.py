@@ -74,7 +74,7 @@ class Source(Protocol):
         """The proxy is gone."""
         ...
 
-    def sent(self, connection: Connection, response: Response) -> None:
+    def sent(self, response: Response) -> None:
         """A response was written."""
         ...
 
@@ -96,7 +96,7 @@ class Server:
     async def start(self, address: str) -> int:
         """Listens; answers the port."""
         self._server = grpc.aio.server(options=_CHANNEL)
-        handler = grpc.stream_stream_rpc_method_handler(self._serve)
+        handler: Any = grpc.stream_stream_rpc_method_handler(self._serve)
         handlers = grpc.method_handlers_generic_handler(_SERVICE, {_DELTA: handler})
         self._server.add_generic_rpc_handlers((handlers,))
         port = self._server.add_insecure_port(address)
@@ -153,7 +153,7 @@ class Server:
             for response in stream.poll():
                 async with asyncio.timeout(self._limits.write):
                     await context.write(response.body)
-                self._source.sent(connection, response)
+                self._source.sent(response)
 
     async def _wait(self, connection: Connection) -> None:
         """Until there is something to do; a proxy that owes an answer for too long is given up."""

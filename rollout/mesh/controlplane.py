@@ -1,0 +1,245 @@
+"""The control plane's process: watches in, xDS out, problems onto statuses, and the injector's webhook beside them.
+
+Nothing is served before all watches have been read: a proxy that comes earlier waits, and keeps what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from rollout.api.kinds import ENDPOINT_SLICE, POD, SERVICE
+from rollout.kube.admission import AdmissionServer
+from rollout.kube.cache import Cache
+from rollout.kube.client import Client
+from rollout.kube.metrics import KubeMetrics
+from rollout.kube.objects import Key, Object
+from rollout.kube.serving import health_app, serve
+from rollout.kube.store import Change
+from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
+from rollout.kube.writer import Writer
+from rollout.mesh.hub import Hub
+from rollout.mesh.ingest.feed import Feed
+from rollout.mesh.ingest.references import dangling
+from rollout.mesh.ingest.services import trim_pod
+from rollout.mesh.inject.config import InjectionConfig
+from rollout.mesh.inject.webhook import handlers
+from rollout.mesh.metrics import Metrics
+from rollout.mesh.model.problem import Problem, Ref
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.service import DOMAIN
+from rollout.mesh.pusher import Pusher
+from rollout.mesh.status import KINDS, StatusKeeper
+from rollout.mesh.xds.server import Server
+
+log = structlog.get_logger(__name__)
+
+_BY_SERVICE, _BY_POD = "service", "pod"
+_SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the process is told; without `injection` it injects nothing, which tests do."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    system_namespace: str = "rollout-system"
+    cluster_domain: str = DOMAIN
+    injection: InjectionConfig | None = None
+    xds_address: str = "[::]:15010"
+    health_port: int = 15014
+    debug_port: int = 8080
+    webhook_port: int = 15017
+
+
+class ControlPlane:
+    """All parts, wired; tests run it on ports of their own."""
+
+    def __init__(self, client: Client, options: Options, metrics: Metrics | None = None) -> None:
+        self._options = options
+        self.metrics = metrics or Metrics()
+        self.cache = Cache(client, metrics=KubeMetrics(self.metrics.registry))
+        self.pods = self.cache.watch(POD, trim=trim_pod)
+        self._services = self.cache.watch(SERVICE)
+        self._slices = self.cache.watch(ENDPOINT_SLICE)
+        self._routing = {
+            name: self.cache.watch(kind, optional=True) for name, kind in KINDS.items()
+        }
+        self.registry = Registry(options.system_namespace)
+        self._feed = Feed(self.registry, slices_of=self._slices_of, pod_of=self.pods.get)
+        self.hub = Hub(self.registry, self._feed, self.pods.get, self.metrics)
+        self._pusher = Pusher(self._push)
+        self._status = StatusKeeper(Writer(client, self.cache), self._routing, self.problems)
+        self.hub.on_rejections = self._status.trigger
+        self._server = Server(self.hub)
+        self._synced = False
+        self.port = 0
+        self._admission = self._admission_server(client)
+        self._subscribe()
+
+    def _admission_server(self, client: Client) -> AdmissionServer | None:
+        options = self._options
+        if options.injection is None:
+            return None
+        host = f"rollout-mesh.{options.system_namespace}.svc"
+        names = WebhookNames(
+            secret=Key(options.system_namespace, "rollout-mesh-webhook"),
+            dns_names=(host, f"{host}.cluster.local"),
+            mutating=("rollout-sidecar-injector",),
+        )
+        tls = WebhookTLS(client, self.cache, names)
+        return AdmissionServer(tls, handlers(options.injection), port=options.webhook_port)
+
+    def _slices_of(self, namespace: str, name: str) -> list[Object]:
+        return self._slices.by_index(_BY_SERVICE, (namespace, name))
+
+    def _subscribe(self) -> None:
+        self._slices.index(_BY_SERVICE, _services_of)
+        self._slices.index(_BY_POD, _pods_of)
+        self._services.subscribe(self._on_service)
+        self._slices.subscribe(self._on_slice)
+        self.pods.subscribe(self._on_pod)
+        for store in self._routing.values():
+            store.subscribe(self._on_routing)
+
+    def _on_service(self, change: Change) -> None:
+        self._feed.service(*change.key, change.new)
+        self._pusher.trigger()
+
+    def _on_slice(self, change: Change) -> None:
+        for obj in (change.old, change.new):
+            if obj is not None:
+                self._feed.slice(obj)
+        self._pusher.trigger()
+
+    def _on_pod(self, change: Change) -> None:
+        if change.old is not None and change.new is not None and _same(change.old, change.new):
+            return
+        for piece in self._slices.by_index(_BY_POD, change.key):
+            self._feed.slice(piece)
+            self._pusher.trigger()
+        if change.new is not None:
+            self.hub.reintroduce(*change.key)
+
+    def _on_routing(self, change: Change) -> None:
+        old, new = change.old, change.new
+        if old is not None and new is not None and old.get("spec") == new.get("spec"):
+            return
+        self._feed.routing(change.kind.kind, *change.key, new)
+        self._pusher.trigger()
+
+    def _push(self) -> None:
+        if not self._synced:
+            return
+        with self.metrics.push_time.time():
+            self.hub.push()
+        self.metrics.services.set(len(self.registry.services))
+        self.metrics.virtual_services.set(len(self.registry.tables))
+        self._status.trigger()
+
+    def problems(self) -> dict[Ref, tuple[Problem, ...]]:
+        """Everything that is wrong with any routing object now."""
+        found = dict(self._feed.problems)
+        for more in (dangling(self.registry), self.hub.refusals()):
+            for ref, problems in more.items():
+                found[ref] = found.get(ref, ()) + problems
+        for kind in KINDS:
+            self.metrics.problems.labels(kind).set(sum(ref.kind == kind for ref in found))
+        return found
+
+    def not_ready(self) -> str:
+        """What is still missing, for `/readyz`."""
+        if not self._synced:
+            return "not synced: " + ", ".join(self.cache.unsynced())
+        if self._admission is not None and not self._admission.ready:
+            return "no webhook certificate yet"
+        return ""
+
+    async def run(self) -> None:
+        """Serves until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.cache.run())
+            health = health_app(self.metrics.registry, self.not_ready)
+            if self._options.health_port:
+                group.create_task(serve(health, "0.0.0.0", self._options.health_port))  # noqa: S104
+            if self._options.debug_port:
+                debug = debug_app(self.hub)
+                group.create_task(serve(debug, "127.0.0.1", self._options.debug_port))
+            if self._admission is not None:
+                group.create_task(self._admission.run())
+            await self._serve_proxies(group)
+
+    async def _serve_proxies(self, group: asyncio.TaskGroup) -> None:
+        await self.cache.synced()
+        self._synced = True
+        self._push()
+        # What has been read stays: the collector needn't look at it again and again.
+        gc.collect()
+        gc.freeze()
+        group.create_task(self._pusher.run())
+        group.create_task(self._status.run())
+        self.port = await self._server.start(self._options.xds_address)
+        log.info("serving xDS", port=self.port, services=len(self.registry.services))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._server.stop()
+
+
+def debug_app(hub: Hub) -> Starlette:
+    """Istio's debug pages: which proxies are connected, and whether they have what they should."""
+
+    async def syncz(_request: Request) -> Response:
+        return JSONResponse(
+            [
+                {"proxy": connection.id, "synced": connection.stream.synced}
+                for connection in hub.clients
+            ]
+        )
+
+    return Starlette(routes=[Route("/debug/syncz", syncz)])
+
+
+def _services_of(piece: Object) -> Iterator[tuple[str, str]]:
+    metadata = piece["metadata"]
+    if name := (metadata.get("labels") or {}).get(_SERVICE_LABEL):
+        yield metadata["namespace"], name
+
+
+def _pods_of(piece: Object) -> Iterator[Key]:
+    for entry in piece.get("endpoints") or ():
+        target = entry.get("targetRef") or {}
+        if target.get("kind") == "Pod":
+            yield Key(target.get("namespace") or piece["metadata"]["namespace"], target["name"])
+
+
+def _same(old: Object, new: Object) -> bool:
+    """Whether nothing differs that the mesh looks at."""
+    return {**old["metadata"], "resourceVersion": ""} == {
+        **new["metadata"],
+        "resourceVersion": "",
+    } and old.get("spec") == new.get("spec")
+
+
+async def run(options: Options) -> None:
+    """Runs the control plane until SIGTERM or SIGINT; ValueError for a cluster domain other than Istio's default."""
+    if options.cluster_domain != DOMAIN:
+        raise ValueError(f"cluster domain {options.cluster_domain!r}: the mesh knows {DOMAIN} only")
+    loop = asyncio.get_running_loop()
+    async with await Client.connect(options.kubeconfig, options.context) as client:
+        task = asyncio.ensure_future(ControlPlane(client, options).run())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
