@@ -7,8 +7,8 @@ Knows how to write; not why.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, assert_never
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, Literal, Protocol, assert_never
 
 from rollout.api.kinds import CANARY, DEPLOYMENT, Kind
 from rollout.delivery.actions import (
@@ -32,7 +32,11 @@ class Writes(Protocol):
     """How objects are written: `rollout.kube.writer.Writer`."""
 
     async def apply(
-        self, kind: Kind, desired: Object, observed: Object | None, exact: tuple[str, ...] = ()
+        self,
+        kind: Kind,
+        desired: Object,
+        observed: Object | None,
+        exact: Collection[str] = (),
     ) -> Object:
         """Bring an object to a state."""
         ...
@@ -41,7 +45,7 @@ class Writes(Protocol):
         """Set an object's status, provided that it is still as `obj`."""
         ...
 
-    async def delete(self, kind: Kind, obj: Object) -> None:
+    async def delete(self, kind: Kind, obj: Object, propagation: str | None = None) -> None:
         """Remove an object."""
         ...
 
@@ -49,7 +53,13 @@ class Writes(Protocol):
 class Tells(Protocol):
     """How users are told: `rollout.kube.events.EventRecorder`."""
 
-    def emit(self, obj: Object, type: str, reason: str, message: str) -> None:  # noqa: A002 - the API's word
+    def emit(
+        self,
+        obj: Object,
+        type: Literal["Normal", "Warning"],  # noqa: A002 - the API's word
+        reason: str,
+        message: str,
+    ) -> None:
         """Record an event about an object."""
         ...
 
@@ -159,5 +169,6 @@ class Actor:
         if event.once and self._told.get(key) == event.message:
             return
         self._told[key] = event.message
-        type_ = "Warning" if event.warning else "Normal"
-        self._recorder.emit(canary, type_, event.reason, event.message)
+        self._recorder.emit(
+            canary, "Warning" if event.warning else "Normal", event.reason, event.message
+        )

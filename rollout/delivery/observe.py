@@ -17,7 +17,7 @@ from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.delivery.status import Status
 from rollout.judge.checks import Answer, Check
 from rollout.kube.objects import Key, Object, key_of, uid_of
-from rollout.kube.store import Store
+from rollout.kube.store import Change, Store
 
 _BY_TARGET = "target"
 _BY_APEX = "apex"
@@ -54,12 +54,13 @@ class Observer:
             answers=answers,
         )
 
-    def looking_at(self, kind: Kind, key: Key) -> set[Key]:
-        """The canaries that look at this object."""
+    def looking_at(self, change: Change) -> set[Key]:
+        """The canaries that look at an object that changed."""
+        kind, key = change.kind, change.key
         if kind == CANARY:
-            obj = self._stores[CANARY].get(*key)
-            others = {each for target in _target_of(obj or {}) for each in self._by_target(target)}
-            return {key} | others
+            seen = [obj for obj in (change.old, change.new) if obj is not None]
+            targets = {target for obj in seen for target in _target_of(obj)}
+            return {key}.union(*map(self._by_target, targets))
         if kind in {CONFIG_MAP, SECRET}:
             ref = ConfigRef(kind == SECRET, key.name)
             users = self._stores[DEPLOYMENT].by_index(_BY_CONFIG, (key.namespace, ref))
@@ -73,10 +74,6 @@ class Observer:
             for name in apexes
             for canary in self._stores[CANARY].by_index(_BY_APEX, Key(key.namespace, name))
         }
-
-    def of_target(self, namespace: str, name: str) -> set[Key]:
-        """The canaries of one target."""
-        return self._by_target(Key(namespace, name))
 
     def _by_target(self, target: Key) -> set[Key]:
         return {key_of(each) for each in self._stores[CANARY].by_index(_BY_TARGET, target)}

@@ -8,7 +8,12 @@ import pytest
 
 from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SERVICE, VIRTUAL_SERVICE
 from rollout.judge.checks import NoData, QueryFailed, Value
+from rollout.kube.objects import Object
 from tests.unit.delivery.world import KEY, World, canary, deployment, initialized, shown
+
+_WAITING = "waiting for rollout to finish: "
+_UNOBSERVED = f"{_WAITING}observed deployment generation less than desired generation"
+_NONE_OF_TWO = f"{_WAITING}0 of 2 (readyThreshold 100%) updated replicas are available"
 
 
 async def test_a_new_canary_is_initialized_before_the_target_goes() -> None:
@@ -48,8 +53,7 @@ async def test_a_good_revision_is_promoted() -> None:
     ]
     assert world.events == [
         "New revision detected! Scaling up catalog.shop",
-        "W canary deployment catalog.shop not ready: waiting for rollout to finish: "
-        "observed deployment generation less than desired generation",
+        f"W canary deployment catalog.shop not ready: {_UNOBSERVED}",
         "Starting canary analysis for catalog.shop",
         "Advance catalog-release.shop canary weight 10",
         "Advance catalog-release.shop canary weight 20",
@@ -57,8 +61,7 @@ async def test_a_good_revision_is_promoted() -> None:
         "Advance catalog-release.shop canary weight 40",
         "Advance catalog-release.shop canary weight 50",
         "Copying catalog.shop template spec to catalog-primary.shop",
-        "W catalog-primary.shop not ready: waiting for rollout to finish: "
-        "observed deployment generation less than desired generation",
+        f"W catalog-primary.shop not ready: {_UNOBSERVED}",
         "Routing all traffic to primary",
         "Promotion completed! Scaling down catalog.shop",
     ]
@@ -147,17 +150,16 @@ async def test_nothing_moves_before_the_pods_are_ready_and_the_deadline_ends_the
     world.now += timedelta(seconds=59)
     await world.settle()
     assert (world.phase, world.weight, world.served) == ("Progressing", 0, (100, 0))
-    assert world.events[-1] == (
-        "W canary deployment catalog.shop not ready: waiting for rollout to finish: "
-        "0 of 2 (readyThreshold 100%) updated replicas are available"
-    )
+    assert world.events[-1] == f"W canary deployment catalog.shop not ready: {_NONE_OF_TWO}"
     world.now += timedelta(seconds=1)
     await world.settle()
     assert world.phase == "Failed"
-    assert [event[:60] for event in world.events[-2:]] == [
-        "W Rolling back catalog-release.shop progress deadline exceede",
+    waiting = f"canary deployment catalog.shop not ready: {_NONE_OF_TWO}"
+    assert world.events[-3:] == [
+        f"W {waiting}",
+        f"W Rolling back catalog-release.shop progress deadline exceeded {waiting}",
         "W Canary failed! Scaling down catalog-release.shop",
-    ] or world.events[-1] == "W Canary failed! Scaling down catalog-release.shop"
+    ]
     assert world.replicas() == 0
 
 
@@ -166,9 +168,7 @@ async def test_skip_analysis_promotes_as_soon_as_the_canary_is_ready() -> None:
     world.new_image("catalog:2")
     await world.settle()
     assert list(shown(world)) == ["Progressing 0", "Succeeded 0"]
-    assert world.events[-1] == (
-        "Promotion completed! Canary analysis was skipped for catalog.shop"
-    )
+    assert world.events[-1] == ("Promotion completed! Canary analysis was skipped for catalog.shop")
     assert world.image("catalog-primary") == "catalog:2"
     assert world.replicas() == 0
 
@@ -191,11 +191,15 @@ async def test_traffic_goes_back_in_steps() -> None:
     world.new_image("catalog:2")
     await world.settle()
     await world.tick(10)
-    assert world.shares[-8:] == [
-        (80, 20), (70, 30), (60, 40), (50, 50), (70, 30), (90, 10), (100, 0),
-    ][-8:] or world.shares[-3:] == [(70, 30), (90, 10), (100, 0)]
+    back = [(50, 50), (70, 30), (90, 10), (100, 0)]
+    assert world.shares[-4:] == back
     assert "Advance catalog-release.shop primary weight 70" in world.events
-    assert list(shown(world))[-4:] == ["Promoting 30", "Promoting 10", "Finalising 0", "Succeeded 0"]
+    assert list(shown(world))[-4:] == [
+        "Promoting 30",
+        "Promoting 10",
+        "Finalising 0",
+        "Succeeded 0",
+    ]
 
 
 async def test_listed_steps() -> None:
@@ -210,9 +214,9 @@ async def test_listed_steps() -> None:
 
 
 async def test_a_changed_config_rolls_and_promotes_its_copy() -> None:
-    settings = {"kind": "ConfigMap", "apiVersion": "v1", "data": {"greeting": "hello"}}
+    settings: Object = {"kind": "ConfigMap", "apiVersion": "v1", "data": {"greeting": "hello"}}
     settings["metadata"] = {"name": "settings", "namespace": KEY.namespace}
-    pod = {"volumes": [{"name": "s", "configMap": {"name": "settings"}}]}
+    pod: Object = {"volumes": [{"name": "s", "configMap": {"name": "settings"}}]}
     world = await initialized(deployment(**pod), canary(), settings)
     assert world.need(CONFIG_MAP, "settings-primary")["data"] == {"greeting": "hello"}
     template = world.need(DEPLOYMENT, "catalog-primary")["spec"]["template"]

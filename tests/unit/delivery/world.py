@@ -5,7 +5,7 @@ Deployment controller that obeys the test. Tests tell a canary's story in it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -278,7 +278,7 @@ class World:
     # What the controller reaches: writer, recorder, evidence.
 
     async def apply(
-        self, kind: Kind, desired: Object, observed: Object | None, exact: Sequence[str] = ()
+        self, kind: Kind, desired: Object, observed: Object | None, exact: Collection[str] = ()
     ) -> Object:
         name = desired["metadata"]["name"]
         current = self.stores[kind].get(*key_of(desired))
@@ -307,7 +307,7 @@ class World:
             self.columns.append(column)
         return self.put({**current, "status": status}, kind)
 
-    async def delete(self, kind: Kind, obj: Object) -> None:
+    async def delete(self, kind: Kind, obj: Object, propagation: str | None = None) -> None:
         self._written(kind, obj["metadata"]["name"])
         self.remove(kind, obj["metadata"]["name"])
 

@@ -1,0 +1,219 @@
+"""The delivery controller's process: what is watched, who works, what is served, and how it ends.
+
+Wires the rooms together and decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, Kind
+from rollout.delivery.act import Actor
+from rollout.delivery.metrics import DeliveryMetrics
+from rollout.delivery.observe import Observer
+from rollout.delivery.probe import Probe
+from rollout.delivery.reconcile import Reconciler
+from rollout.delivery.routing import router_for
+from rollout.delivery.snapshot import Settings
+from rollout.delivery.webhook import validate
+from rollout.judge.evidence.prometheus import Prometheus
+from rollout.kube.admission import AdmissionServer
+from rollout.kube.cache import Cache
+from rollout.kube.client import Client
+from rollout.kube.events import EventRecorder
+from rollout.kube.metrics import KubeMetrics
+from rollout.kube.objects import Key, Object
+from rollout.kube.queue import WorkQueue, run_workers
+from rollout.kube.serving import health_app, serve
+from rollout.kube.store import Change, Store, drop_managed_fields
+from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
+from rollout.kube.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+COMPONENT = "flagger"
+"""The name under which events appear: those who look for Flagger's find them."""
+_WORKERS = 32
+_LONGEST_BACKOFF_SECONDS = 30.0
+_FLUSH_SECONDS = 3.0
+_SERVICE = "rollout-controller"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The process' settings; where Flagger has the flag, it has Flagger's name and default. Port 0 means not served."""
+
+    kubeconfig: str | None = None
+    metrics_server: str = "http://prometheus:9090"
+    mesh_provider: str = "istio"
+    minimum_interval: timedelta = timedelta(seconds=10)
+    port: int = 8080
+    webhook_port: int = 9443
+    namespace: str = ""
+    selector_labels: tuple[str, ...] = ("app", "name", "app.kubernetes.io/name")
+    include_label_prefix: tuple[str, ...] = ()
+    enable_config_tracking: bool = True
+    cluster_name: str = ""
+    system_namespace: str = "rollout-system"
+
+    @property
+    def settings(self) -> Settings:
+        """What of it every decision sees."""
+        return Settings(
+            mesh_provider=self.mesh_provider,
+            metrics_server=self.metrics_server,
+            selector_labels=self.selector_labels,
+            include_label_prefixes=self.include_label_prefix,
+            config_tracking=self.enable_config_tracking,
+            minimum_interval=self.minimum_interval,
+        )
+
+
+async def run(options: Options, stop: asyncio.Event | None = None) -> None:
+    """Deliver until SIGTERM, SIGINT or `stop`; then end the looks under way and write the events that wait."""
+    if options.cluster_name:
+        structlog.contextvars.bind_contextvars(cluster=options.cluster_name)
+    stop = stop or _stopped_by_signals()
+    registry = CollectorRegistry()
+    kube_metrics = KubeMetrics(registry)
+    async with await Client.connect(options.kubeconfig, metrics=kube_metrics) as client:
+        cache = Cache(client, options.namespace or None, metrics=kube_metrics)
+        recorder = EventRecorder(client, COMPONENT, metrics=kube_metrics)
+        async with asyncio.TaskGroup() as group:
+            delivery = _Delivery(options, client, cache, recorder, registry, group)
+            tasks = [
+                group.create_task(work)
+                for work in (cache.run(), recorder.run(), *delivery.servers())
+            ]
+            working = group.create_task(delivery.work())
+            await stop.wait()
+            log.info("stopping")
+            working.cancel()
+            await asyncio.wait([working])
+            await recorder.flush(_FLUSH_SECONDS)
+            for task in (*tasks, *delivery.background):
+                task.cancel()
+        delivery.prometheus.close()
+
+
+class _Delivery:
+    """The parts of one process, made before anything runs."""
+
+    def __init__(
+        self,
+        options: Options,
+        client: Client,
+        cache: Cache,
+        recorder: EventRecorder,
+        registry: CollectorRegistry,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._options, self._client, self._cache = options, client, cache
+        self._registry = registry
+        self._synced = False
+        self._queue: WorkQueue[Key] = WorkQueue(cap=_LONGEST_BACKOFF_SECONDS)
+        self.background: set[asyncio.Task[None]] = set()
+        self.prometheus = Prometheus()
+        self._webhook = self._make_webhook() if options.webhook_port else None
+        stores = watch(cache, options.settings)
+        self._observer = Observer(stores, options.settings)
+        for store in stores.values():
+            store.subscribe(self._changed)
+        probe = Probe(self.prometheus, recorder, group, self.background)
+        self._reconciler = Reconciler(
+            self._observer,
+            Actor(Writer(client, cache), stores, recorder),
+            self.prometheus,
+            DeliveryMetrics(registry, options.mesh_provider),
+            again=self._queue.add_after,
+            probe=probe.start,
+        )
+
+    def servers(self) -> list[Coroutine[Any, Any, None]]:
+        """What is served: health and metrics, and the webhook."""
+        found: list[Coroutine[Any, Any, None]] = []
+        if self._options.port:
+            app = health_app(self._registry, self._missing)
+            found.append(serve(app, "0.0.0.0", self._options.port))  # noqa: S104 - a pod's server
+        if self._webhook is not None:
+            found.append(self._webhook.run())
+        return found
+
+    async def work(self) -> None:
+        """Look at canaries, once everything that a look reads is there."""
+        while not self._synced:
+            try:
+                await self._cache.synced(30)
+                self._synced = True
+            except TimeoutError as error:
+                log.warning("waiting for the API server", error=str(error))
+        log.info("delivering", namespace=self._options.namespace or "all")
+        await run_workers(self._queue, self._look, _WORKERS)
+
+    async def _look(self, key: Key) -> None:
+        if not await self._reconciler.reconcile(key):
+            self._queue.add_backoff(key)
+
+    def _changed(self, change: Change) -> None:
+        for key in self._observer.looking_at(change):
+            self._queue.add(key)
+
+    def _missing(self) -> str:
+        if not self._synced:
+            return "not synced yet: " + ", ".join(self._cache.unsynced())
+        if self._webhook is not None and not self._webhook.ready:
+            return "the webhook has no certificate yet"
+        return ""
+
+    def _make_webhook(self) -> AdmissionServer:
+        namespace = self._options.system_namespace
+        names = WebhookNames(
+            secret=Key(namespace, f"{_SERVICE}-webhook"),
+            dns_names=(f"{_SERVICE}.{namespace}.svc", f"{_SERVICE}.{namespace}"),
+            validating=(_SERVICE,),
+        )
+        tls = WebhookTLS(self._client, self._cache, names)
+        minimum = self._options.minimum_interval
+        return AdmissionServer(
+            tls,
+            {"/validate": lambda request: validate(request, minimum)},
+            port=self._options.webhook_port,
+        )
+
+
+def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
+    """A store for every kind that delivery reads; configs only where they are tracked."""
+    router = router_for(settings.mesh_provider)
+    kinds = (CANARY, DEPLOYMENT, SERVICE, *(router.kinds() if router else ()))
+    stores = {kind: cache.watch(kind) for kind in kinds}
+    for kind in (CONFIG_MAP, SECRET):
+        stores[kind] = (
+            cache.watch(kind, trim=_without_bulk) if settings.config_tracking else Store(kind)
+        )
+    return stores
+
+
+# Neither is ever copied to a primary, and both may be large and many.
+_BULKY_SECRETS = frozenset({"helm.sh/release.v1", "kubernetes.io/service-account-token"})
+
+
+def _without_bulk(config: Object) -> Object:
+    if config.get("type") in _BULKY_SECRETS:
+        config.pop("data", None)
+    return drop_managed_fields(config)
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
