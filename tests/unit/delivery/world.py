@@ -5,7 +5,7 @@ Deployment controller that obeys the test. Tests tell a canary's story in it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +128,8 @@ class World:
         self.writes_left: int | None = None
         self.wakes: list[datetime] = []
         self.probed = 0
+        self.deaths = 0
+        self.witnesses: list[Callable[[Kind, Object | None, Object], None]] = []
         self.stuck: set[str] = set()
         self._version = 0
         self._again = False
@@ -155,7 +157,12 @@ class World:
         """Look until nothing is written any more; how many looks wrote something."""
         for looks in range(50):
             before, self._again = len(self.writes), False
-            await self._reconciler.reconcile(KEY)
+            try:
+                await self._reconciler.reconcile(KEY)
+            except Killed:
+                self.deaths += 1
+                self.restart()
+                continue
             if len(self.writes) == before and not self._again:
                 return looks
         raise AssertionError(f"it never comes to rest: {self.writes[-12:]}")
@@ -292,7 +299,10 @@ class World:
         if not patch:
             return observed
         self._written(kind, name)
-        return self.put(merged(copy.deepcopy(current), patch), kind)
+        new = merged(copy.deepcopy(current), patch)
+        for witness in self.witnesses:
+            witness(kind, current, new)
+        return self.put(new, kind)
 
     async def patch_status(self, kind: Kind, obj: Object, status: Object) -> Object:
         current = self.stores[kind].get(*key_of(obj))

@@ -1,0 +1,95 @@
+"""kill -9 between any two writes: whoever goes on brings the canary to the same end, by the same steps."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from rollout.api.kinds import CANARY, DEPLOYMENT
+from rollout.judge.checks import Value
+from tests.unit.delivery.world import KEY, World, canary, deployment
+
+
+async def initialize(world: World) -> None:
+    await world.settle()
+
+
+async def promote(world: World) -> None:
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(9)
+
+
+async def roll_back(world: World) -> None:
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    world.success_rate = Value(12)
+    await world.tick(6)
+
+
+async def restart_analysis(world: World) -> None:
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    world.new_image("catalog:3")
+    await world.settle()
+    await world.tick(9)
+
+
+async def delete(world: World) -> None:
+    await world.settle()
+    world.change(CANARY, KEY.name, metadata={"deletionTimestamp": "2026-01-20T23:00:00Z"})
+    await world.settle()
+
+
+Story = Callable[[World], Awaitable[None]]
+STORIES: dict[str, tuple[Story, dict[str, object]]] = {
+    "initialized": (initialize, {}),
+    "promoted": (promote, {}),
+    "promoted in steps": (promote, {"analysis": {"stepWeightPromotion": 30}}),
+    "promoted without analysis": (promote, {"skipAnalysis": True}),
+    "rolled back": (roll_back, {}),
+    "restarted": (restart_analysis, {}),
+    "deleted": (delete, {"revertOnDeletion": True}),
+}
+
+
+async def told(story: Story, spec: dict[str, object], writes: int | None) -> World:
+    world = World(deployment(), canary(**spec))
+    world.writes_left = writes
+    await story(world)
+    return world
+
+
+def outcome(world: World) -> dict[str, object]:
+    status = world.status
+    status.pop("lastTransitionTime", None)
+    status.pop("conditions", None)
+    workloads = {
+        each["metadata"]["name"]: (each["spec"]["replicas"], each["spec"]["template"])
+        for each in world.stores[DEPLOYMENT].list()
+    }
+    return {
+        "status": status,
+        "workloads": workloads,
+        "served": world.shares,
+        "shown": world.columns,
+        "finalizers": world.need(CANARY, KEY.name)["metadata"].get("finalizers"),
+    }
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_killed_before_any_write(name: str) -> None:
+    story, spec = STORIES[name]
+    unharmed = await told(story, spec, None)
+    writes = sum(not write.startswith("sleep") for write in unharmed.writes)
+    assert writes > 3
+    for survived in range(writes):
+        world = await told(story, spec, survived)
+        assert world.deaths == 1
+        assert outcome(world) == outcome(unharmed), f"killed before write {survived}"
