@@ -1,0 +1,247 @@
+"""The control plane on a real API server, real Envoys on this machine, and backends that say what they were sent."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, ClientTimeout, web
+
+from rollout.api.kinds import ENDPOINT_SLICE, SERVICE, Kind
+from rollout.kube.client import Client
+from rollout.kube.objects import Object
+from rollout.mesh.agent import bootstrap
+from rollout.mesh.agent.settings import Settings
+from rollout.mesh.controlplane import ControlPlane, Options
+from tests.integration.envoy import envoy_binary
+
+PATIENCE = 15.0
+_base_ids = itertools.count(os.getpid() % 10_000 * 10)
+
+
+async def until(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Waits until a check, which may be a coroutine function, answers something true."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = check()
+                if asyncio.iscoroutine(found):
+                    found = await found
+                if found:
+                    return found
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback: the API server takes no loopback endpoints."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
+@dataclass(slots=True)
+class Backend:
+    """An application that answers with its name, and remembers the hosts that it was asked for."""
+
+    name: str
+    port: int = 0
+    hosts: Counter[str] = field(default_factory=Counter)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.hosts[request.host] += 1
+        self.headers = dict(request.headers)
+        status = int(request.query.get("status", "200"))
+        return web.json_response({"name": self.name, "path": request.path_qs}, status=status)
+
+
+@asynccontextmanager
+async def backend(name: str) -> AsyncIterator[Backend]:
+    found = Backend(name)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", found.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    bound = socket.create_server(("0.0.0.0", 0))
+    found.port = bound.getsockname()[1]
+    await web.SockSite(runner, bound).start()
+    try:
+        yield found
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def control_plane(kubeconfig: Path, port: int = 0) -> AsyncIterator[ControlPlane]:
+    options = Options(injection=None, xds_address=f"127.0.0.1:{port}", health_port=0, debug_port=0)
+    async with await Client.connect(str(kubeconfig)) as client:
+        plane = ControlPlane(client, options)
+        task = asyncio.ensure_future(plane.run())
+        try:
+            await until(lambda: plane.port or task.done(), "the control plane serves")
+            yield plane
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@dataclass(slots=True)
+class Envoy:
+    """A running Envoy; `log` grows as it runs."""
+
+    admin: int
+    log: Path
+
+    async def get(self, path: str) -> str:
+        async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+            async with session.get(f"http://127.0.0.1:{self.admin}{path}") as response:
+                return await response.text()
+
+    async def ready(self) -> bool:
+        with suppress(OSError):
+            return (await self.get("/ready")).strip() == "LIVE"
+        return False
+
+
+def settings(kind: str, namespace: str, name: str, xds_port: int) -> Settings:
+    return Settings(
+        proxy_type=kind,
+        pod_name=f"{name}-1",
+        namespace=namespace,
+        instance_ips=("127.0.0.1",),
+        service_account=name,
+        discovery_address=f"127.0.0.1:{xds_port}",
+        workload_name=name,
+    )
+
+
+def document(
+    kind: str, namespace: str, name: str, xds_port: int, labels: dict[str, str], admin: int
+) -> dict[str, Any]:
+    """The agent's own bootstrap, without the listeners whose ports only a pod has to itself."""
+    found = bootstrap.render(settings(kind, namespace, name, xds_port), labels)
+    found["admin"]["address"]["socket_address"]["port_value"] = admin
+    found["static_resources"]["listeners"] = []
+    return found
+
+
+@asynccontextmanager
+async def envoy(
+    directory: Path,
+    plane_port: int,
+    *,
+    namespace: str,
+    name: str = "istio-ingressgateway",
+    kind: str = "router",
+    labels: dict[str, str] | None = None,
+) -> AsyncIterator[Envoy]:
+    """A real Envoy with the agent's own bootstrap."""
+    admin = free_port()
+    labels = labels or {"istio": f"gateway-{namespace}", "app": name}
+    config = directory / f"{name}.json"
+    config.write_text(json.dumps(document(kind, namespace, name, plane_port, labels, admin)))
+    log = directory / f"{name}.log"
+    command = [str(envoy_binary()), "-c", str(config), "--concurrency", "1", "-l", "warning"]
+    command += ["--base-id", str(next(_base_ids)), "--drain-time-s", "1"]
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
+    found = Envoy(admin, log)
+    try:
+        await until(found.ready, f"Envoy is ready: {log.read_text()[-2000:]}")
+        yield found
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@dataclass(slots=True)
+class Load:
+    """Requests sent one after another, counted by status and by who answered."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    names: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return sum(self.statuses.values()) + len(self.errors)
+
+
+async def ask(
+    session: ClientSession, url: str, load: Load, headers: dict[str, str], times: int = 1
+) -> Load:
+    for _ in range(times):
+        try:
+            async with session.get(url, headers=headers) as response:
+                load.statuses[response.status] += 1
+                if response.content_type == "application/json":
+                    load.names[(await response.json())["name"]] += 1
+        except (OSError, TimeoutError) as error:
+            load.errors.append(repr(error))
+    return load
+
+
+@asynccontextmanager
+async def steady(url: str, host: str, workers: int = 3) -> AsyncIterator[Load]:
+    """Requests without a pause for as long as the block lasts."""
+    load, over = Load(), asyncio.Event()
+
+    async def work(session: ClientSession) -> None:
+        while not over.is_set():
+            await ask(session, url, load, {"Host": host})
+            await asyncio.sleep(0.002)
+
+    async with ClientSession(timeout=ClientTimeout(total=10)) as session:
+        tasks = [asyncio.ensure_future(work(session)) for _ in range(workers)]
+        try:
+            yield load
+        finally:
+            over.set()
+            await asyncio.gather(*tasks)
+
+
+def service(name: str, port: int = 80, target: int = 8080, **selector: str) -> Object:
+    ports = [{"name": "http", "port": port, "targetPort": target, "protocol": "TCP"}]
+    return {"metadata": {"name": name}, "spec": {"ports": ports, "selector": selector or None}}
+
+
+def endpoint_slice(name: str, target: int, *, ready: bool = True) -> Object:
+    return {
+        "metadata": {"name": f"{name}-1", "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": target, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [own_address()], "conditions": {"ready": ready}}],
+    }
+
+
+def in_namespace(obj: Object, namespace: str) -> Object:
+    return {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
+
+
+async def create(client: Client, kind: Kind, namespace: str, obj: Object) -> Object:
+    head = {"apiVersion": kind.api_version, "kind": kind.kind}
+    return await client.create(kind, head | in_namespace(obj, namespace))
+
+
+async def serve_backend(client: Client, namespace: str, app: Backend) -> None:
+    """A Service without a selector and its one endpoint."""
+    await create(client, SERVICE, namespace, service(app.name))
+    await create(client, ENDPOINT_SLICE, namespace, endpoint_slice(app.name, app.port))
