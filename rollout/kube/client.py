@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 
 from rollout import __version__
 from rollout.api.kinds import Kind
-from rollout.kube.connect import api_client
+from rollout.kube.connect import api_client, keep_alive
 from rollout.kube.errors import KubeError, Unavailable, error_from_status
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Object, Objects
@@ -143,7 +143,9 @@ class Client:
     ) -> AsyncGenerator[WatchEvent, None]:
         """What happens after `version`, with bookmarks, until the server ends it after `server_timeout` seconds.
 
-        Raises `Gone` where that version is too old, and `Unavailable` where nothing at all came for `silence` seconds.
+        Raises `Gone` where that version is too old, and `Unavailable` where nothing came for `silence` seconds. Silence
+        counts from the first event or bookmark on: a server that has not seen the kind change since it started sends
+        no bookmarks either. Until then, the kernel's keep-alive watches over the connection.
         """
         query = _query(
             labelSelector=label_selector,
@@ -153,17 +155,20 @@ class Client:
             resourceVersion=version,
             timeoutSeconds=int(server_timeout),
         )
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=min(REQUEST_TIMEOUT, silence), sock_read=silence
-        )
         path = kind.path(namespace)
-        response = await self._send("GET", path, query=query, timeout=timeout)
+        response = await self._open(path, query)
+        patience = server_timeout + silence
         try:
             if response.status != 200:
                 raise error_from_status(
                     response.status, await _decoded(response), f"watch of {path}"
                 )
-            async for line in response.content:
+            while True:
+                async with asyncio.timeout(patience):
+                    line = await response.content.readline()
+                if not line:
+                    return
+                patience = silence
                 event = msgspec.json.decode(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
@@ -173,6 +178,20 @@ class Client:
             raise Unavailable(f"watch of {path}: {_why(error)}", reason="Interrupted") from error
         finally:
             response.close()
+
+    async def _open(self, path: str, query: dict[str, str]) -> aiohttp.ClientResponse:
+        """Begin a watch: the answer's head is due in time, its body may take as long as it likes."""
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                response = await self._send(
+                    "GET", path, query=query, timeout=aiohttp.ClientTimeout(total=None)
+                )
+        except TimeoutError as error:
+            raise Unavailable(
+                f"watch of {path}: no answer in time", reason="Unreachable"
+            ) from error
+        keep_alive(response)
+        return response
 
     async def create(self, kind: Kind, obj: Object) -> Object:
         """Create one object in the namespace that it names."""

@@ -6,9 +6,11 @@ Everything that depends on how the official client is configured stands here. Kn
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config import kube_config as loaders
@@ -49,6 +51,19 @@ async def _configure(
         persist_config=False,
     )
     configuration.refresh_api_key_hook = _renewal(loader)
+
+
+def keep_alive(response: aiohttp.ClientResponse) -> None:
+    """Let the kernel notice within a minute that the other end of a quiet connection is gone."""
+    transport = response.connection.transport if response.connection is not None else None
+    sock = transport.get_extra_info("socket") if transport is not None else None
+    if sock is None:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # not every platform has all of them
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if (option := getattr(socket, name, None)) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _existing(source: str) -> str:

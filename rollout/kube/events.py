@@ -6,6 +6,7 @@ Knows the form of core/v1 Events; not what they announce.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,9 +18,9 @@ import structlog
 
 from rollout.api.kinds import EVENT
 from rollout.kube.client import Client
-from rollout.kube.errors import KubeError, NotFound, Unavailable
+from rollout.kube.errors import AlreadyExists, KubeError, NotFound, Unavailable
 from rollout.kube.metrics import KubeMetrics
-from rollout.kube.objects import Key, Object, uid_of
+from rollout.kube.objects import Key, Object, key_of, uid_of
 
 MESSAGE_LIMIT = 1024  # the API's own
 QUEUE_LIMIT = 1000
@@ -33,13 +34,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Emitted:
-    """One call of `emit`; its fields but `at` decide whether two are the same event."""
+    """One call of `emit`; `event` is the name to create it by, the same at each attempt."""
 
     about: tuple[str, str, str, str, str]  # apiVersion, kind, namespace, name, uid
     type: str
     reason: str
     message: str
     at: datetime
+    event: str
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -103,7 +105,8 @@ class EventRecorder:
             str(metadata["name"]),
             uid_of(obj),
         )
-        emitted = _Emitted(about, type, reason, _shortened(message), self._now())
+        event = f"{about[3][:220]}.{uuid.uuid4().hex[:16]}"
+        emitted = _Emitted(about, type, reason, _shortened(message), self._now(), event)
         if not self._may_say(about, emitted.at):
             self._drop("rate", emitted)
             return
@@ -159,9 +162,11 @@ class EventRecorder:
                 known.count, known.last = known.count + 1, emitted.at
                 self._written.move_to_end(emitted.identity)
                 return
-        created = await self._client.create(EVENT, self._event(emitted))
-        key = Key(created["metadata"]["namespace"], created["metadata"]["name"])
-        self._written[emitted.identity] = _Written(key, 1, emitted.at)
+        event = self._event(emitted)
+        # an earlier attempt whose answer was lost may have written it
+        with contextlib.suppress(AlreadyExists):
+            await self._client.create(EVENT, event)
+        self._written[emitted.identity] = _Written(key_of(event), 1, emitted.at)
         while len(self._written) > REMEMBERED:
             self._written.popitem(last=False)
 
@@ -178,10 +183,7 @@ class EventRecorder:
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
-            "metadata": {
-                "namespace": namespace or "default",
-                "name": f"{name[:220]}.{uuid.uuid4().hex[:16]}",
-            },
+            "metadata": {"namespace": namespace or "default", "name": emitted.event},
             "involvedObject": {field: value for field, value in reference.items() if value},
             "type": emitted.type,
             "reason": emitted.reason,

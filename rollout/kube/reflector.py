@@ -35,8 +35,8 @@ class Scope:
 class Timing:
     """How long a reflector waits, all in seconds.
 
-    A watch lives between `watch_min` and `watch_max`, drawn at random so that they do not all end at once. The server
-    sends a bookmark about once a minute: after `silence` without anything the connection counts as dead.
+    A watch lives between `watch_min` and `watch_max`, drawn at random so that they do not all end at once. Once the
+    server has sent anything, bookmarks come about once a minute: after `silence` the connection counts as dead.
     """
 
     watch_min: float = 300.0
