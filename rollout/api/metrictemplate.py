@@ -10,6 +10,7 @@ from pydantic import Field
 from rollout.api import kinds
 from rollout.api.fields import Name
 from rollout.api.model import Bool, Model, Resource, Str
+from rollout.api.querytemplate import QueryTemplate
 
 
 class SecretRef(Model):
@@ -53,7 +54,7 @@ class MetricTemplateSpec(Model):
 
     provider: MetricProvider
     """Who answers."""
-    query: Name
+    query: QueryTemplate
     """The query, as a Go template."""
 
 

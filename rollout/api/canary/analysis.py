@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from rollout.api.fields import Count, Name, Percent, PrometheusRange, Timeout
 from rollout.api.istio.match import StringMatch
 from rollout.api.model import Bool, Int, Model, Number, Problem, Str, StrMap, refusal
+from rollout.api.querytemplate import QueryTemplate
 
 BUILTIN_METRICS: Final = ("request-success-rate", "request-duration")
 """Metrics that need no query: percentage of requests without a 5xx, and the 99th percentile in milliseconds."""
@@ -128,7 +129,7 @@ class CanaryMetric(Model):
     """Deprecated: least value of request-success-rate, greatest of all others."""
     threshold_range: ThresholdRange | None = None
     """Values that it may have."""
-    query: Str | None = None
+    query: QueryTemplate | None = None
     """A Prometheus query, as a Go template."""
     template_ref: NamespacedRef | None = None
     """A MetricTemplate with the query."""

@@ -98,7 +98,7 @@ async def test_unknown_keys_stay_so_that_they_can_be_refused_by_name(
     stored = await served.create(CANARY, in_namespace(with_change(BOOK, misspelt), namespace))
     with pytest.raises(InvalidObject) as refused:
         Canary.parse(stored)
-    assert [error.remedy for error in refused.value.errors] == [
+    assert sorted(error.remedy for error in refused.value.errors) == [
         "did you mean gateways?",
         "did you mean threshold?",
     ]
