@@ -111,9 +111,12 @@ class Envoy:
     log: Path
 
     async def get(self, path: str) -> str:
-        async with ClientSession(timeout=ClientTimeout(total=5)) as session:
-            async with session.get(f"http://127.0.0.1:{self.admin}{path}") as response:
-                return await response.text()
+        url = f"http://127.0.0.1:{self.admin}{path}"
+        async with (
+            ClientSession(timeout=ClientTimeout(total=5)) as session,
+            session.get(url) as response,
+        ):
+            return await response.text()
 
     async def ready(self) -> bool:
         with suppress(OSError):

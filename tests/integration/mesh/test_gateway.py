@@ -6,7 +6,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import pytest
 from aiohttp import ClientSession
 
 from rollout.api.kinds import (
-    DESTINATION_RULE,
     ENDPOINT_SLICE,
     GATEWAY,
     SERVICE,
@@ -24,7 +24,15 @@ from rollout.kube.client import Client
 from rollout.kube.objects import Object
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.model.problem import Ref
-from rollout.mesh.model.routing import Match, MatchKind, Route, RouteTable, StringMatch
+from rollout.mesh.model.routing import (
+    Destination,
+    Match,
+    MatchKind,
+    Route,
+    StringMatch,
+    WeightedDestination,
+)
+from rollout.mesh.model.service import Endpoint, Port, Protocol, Service
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh.support import (
@@ -122,7 +130,7 @@ async def test_weights_shift_under_load_without_an_error(scene: Scene) -> None:
         for weight in (10, 30, 50, 70, 100):
             seen = scene.two.hosts.total()
             await scene.shift(100 - weight, weight)
-            await until(lambda s=seen: scene.two.hosts.total() > s + 20, f"{weight} % arrive")
+            await until(partial(_more, scene.two, seen + 20), f"{weight} % arrive")
     assert load.errors == []
     assert set(load.statuses) == {200}
     assert load.total > 200
@@ -223,35 +231,36 @@ async def test_an_endpoint_that_is_not_ready_leaves_within_a_second(scene: Scene
     await until(lambda: _answers(scene), "it is back", 1.0)
 
 
-async def test_new_services_subsets_and_removed_ones_lose_nothing(scene: Scene) -> None:
-    client, namespace = scene.client, scene.namespace
+async def test_a_cluster_and_its_route_in_one_push_lose_nothing(scene: Scene) -> None:
+    """The route waits until the cluster has its endpoints; the cluster goes after the route."""
+    registry, hub = scene.plane.registry, scene.plane.hub
+    ref, namespace = Ref("VirtualService", scene.namespace, "shop"), scene.namespace
+    before = registry.tables[ref]
     async with backend("three") as three, steady(scene.url, HOST) as load:
-        for turn in range(3):
-            await serve_backend(client, namespace, three)
-            rule = {
-                "metadata": {"name": "three"},
-                "spec": {"host": "three", "subsets": [{"name": "all"}]},
-            }
-            await create(client, DESTINATION_RULE, namespace, rule)
-            spec = {"destination": {"host": "three", "subset": "all"}, "weight": 100}
-            # The control plane has seen the Service and the rule: what is shown is the order of pushes.
-            host = f"three.{namespace}.svc.cluster.local"
-            registry = scene.plane.registry
-            await until(lambda r=registry, h=host: r.endpoints.get(h) and r.policy("", h), "seen")
-            await scene.route({"http": [{"route": [spec]}]})
-            seen = three.hosts.total()
-            await until(lambda s=seen: three.hosts.total() > s + 20, f"three serves, turn {turn}")
-            await scene.shift(100, 0)
-            ref = Ref("VirtualService", namespace, "shop")
-            await until(
-                lambda r=registry, k=ref, h=host: h not in r.tables[k].destinations(), "back"
+        for turn in range(10):
+            made = Service(
+                namespace=namespace,
+                name=f"three-{turn}",
+                ports=(Port(number=80, name="http", protocol=Protocol.HTTP, target=three.port),),
             )
-            await client.delete(DESTINATION_RULE, namespace, "three")
-            await client.delete(SERVICE, namespace, "three")
-            await client.delete(ENDPOINT_SLICE, namespace, "three-1")
-            await until(lambda r=registry, h=host: h not in r.services, "gone")
+            share = WeightedDestination(destination=Destination(host=made.host), weight=100)
+            registry.set_service(made.host, made)
+            endpoint = Endpoint(address="127.0.0.1", port=three.port)
+            registry.set_endpoints(made.host, {80: (endpoint,)})
+            registry.set_table(ref, replace(before, routes=(Route(action=(share,)),)))
+            hub.push()
+            await until(partial(_more, three, three.hosts.total() + 10), f"turn {turn}")
+            registry.set_table(ref, before)
+            registry.set_service(made.host, None)
+            registry.set_endpoints(made.host, {})
+            hub.push()
+            await until(partial(_more, scene.one, scene.one.hosts.total() + 10), "back")
     assert load.errors == []
     assert set(load.statuses) == {200}
+
+
+def _more(app: Backend, than: int) -> bool:
+    return app.hosts.total() > than
 
 
 async def test_metrics_carry_istios_labels(scene: Scene) -> None:
@@ -292,9 +301,7 @@ async def test_a_refused_route_is_reported_and_the_last_good_one_stays(scene: Sc
     good = plane.registry.tables[ref]
     bad_match = Match(uri=StringMatch(MatchKind.REGEX, "(?=no-lookahead-in-re2)"))
     bad = Route(matches=(bad_match,), action=good.routes[0].action)
-    table = RouteTable(
-        ref=ref, created=good.created, hosts=good.hosts, gateways=good.gateways, routes=(bad, *good.routes)
-    )  # fmt: skip
+    table = replace(good, routes=(bad, *good.routes))
     async with steady(scene.url, HOST) as load:
         # Reading it would have refused it; this is what becomes of what slips through.
         plane.registry.set_table(ref, table)
@@ -369,9 +376,7 @@ async def test_a_restart_of_the_control_plane_loses_nothing(
             connection = next(iter(plane.hub.clients))
             await until(lambda: connection.stream.synced and load.total > 200, "it is in step")
             # It said what it has; all of that is still right.
-            sent = plane.metrics.pushes.collect()[0].samples
-            assert [
-                sample for sample in sent if sample.name.endswith("_total") and sample.value
-            ] == []
+            (pushes,) = plane.metrics.pushes.collect()
+            assert [each for each in pushes.samples if each.name.endswith("_total")] == []
     assert load.errors == []
     assert set(load.statuses) == {200}
