@@ -26,7 +26,9 @@ _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
 _ISTIO_GROUP = "networking.istio.io"
 
-load_yaml = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+load_yaml = partial(yaml.load, Loader=_LOADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def render(namespace: str, overrides: Mapping[str, Any]) -> Rendered:
 
 def dump(rendered: Rendered) -> str:
     """Everything as one YAML stream, for reading or for `kubectl apply`."""
-    return yaml.safe_dump_all([*rendered.crds, *rendered.objects], sort_keys=False)
+    return yaml.dump_all([*rendered.crds, *rendered.objects], Dumper=_DUMPER, sort_keys=False)
 
 
 def load_values(path: Path) -> Values:
@@ -94,7 +96,7 @@ def _texts(chart: Path, values: Values, namespace: str) -> list[str]:
 
 
 def _documents(text: str) -> Objects:
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, _LOADER) if document]
 
 
 def _crds(values: Values) -> Objects:

@@ -1,0 +1,212 @@
+"""The installer on a real API server with its controllers; no pods run, so nothing becomes ready."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from rollout.api.kinds import (
+    CANARY,
+    CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
+    MUTATING_WEBHOOK,
+    NAMESPACE,
+    SECRET,
+)
+from rollout.install import installer
+from rollout.install.chart import Rendered, render
+from rollout.install.check import Finding, check
+from rollout.install.errors import InstallError
+from rollout.install.inventory import KINDS, SELECTOR
+from rollout.install.neighbours import refuse_if_unfit
+from rollout.install.uninstall import uninstall
+from rollout.install.values import parse_set
+from rollout.kube.client import Client
+from rollout.kube.errors import NotFound
+from tests.integration.apiserver import ApiServer, api_server
+
+SYSTEM = "rollout-system"
+FULL = "image=rollout:1,prometheus.install=true"
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    with api_server(controllers=True) as started:
+        yield started
+
+
+@pytest.fixture
+async def admin(server: ApiServer) -> AsyncIterator[Client]:
+    async with await Client.connect(str(server.kubeconfig)) as client:
+        yield client
+
+
+class Said(list[str]):
+    """What the user was told."""
+
+    def __call__(self, line: str) -> None:
+        self.append(line)
+
+    def has(self, part: str) -> bool:
+        return any(part in line for line in self)
+
+
+def rendered(values: str = FULL) -> Rendered:
+    return render(SYSTEM, parse_set(values))
+
+
+async def installed(client: Client) -> list[str]:
+    found = []
+    for kind in (*KINDS, CUSTOM_RESOURCE_DEFINITION, NAMESPACE):
+        objects = await client.list(kind, label_selector=SELECTOR)
+        found += [f"{kind.kind} {obj['metadata']['name']}" for obj in objects]
+    return found
+
+
+async def test_a_second_run_changes_nothing_and_an_uninstall_leaves_nothing(admin: Client) -> None:
+    said = Said()
+    before = await installed(admin)
+    first = await installer.install(admin, rendered(), say=said)
+    assert len(first.created) == len(rendered().objects) + len(rendered().crds) + 1
+    versions = await resource_versions(admin)
+
+    again = await installer.install(admin, rendered(), say=said)
+    assert (again.created, again.changed, again.pruned) == ([], [], [])
+    assert await resource_versions(admin) == versions
+
+    smaller = await installer.install(admin, rendered("image=rollout:1"), say=said)
+    assert smaller.changed == ["Deployment rollout-system/rollout-controller"]
+    assert "Deployment rollout-system/rollout-prometheus" in smaller.pruned
+
+    await admin.create(
+        SECRET, {"metadata": {"namespace": SYSTEM, "name": "rollout-controller-webhook"}}
+    )
+    await uninstall(admin, SYSTEM, purge=True, timeout=60, say=said)
+    assert await installed(admin) == before == []
+    with pytest.raises(NotFound):
+        await admin.get(NAMESPACE, None, SYSTEM)
+    assert await uninstall(admin, SYSTEM, purge=True, timeout=60, say=said) == 0
+
+
+async def resource_versions(client: Client) -> dict[str, str]:
+    found = {}
+    for kind in (*KINDS, CUSTOM_RESOURCE_DEFINITION):
+        for obj in await client.list(kind, label_selector=SELECTOR):
+            metadata = obj["metadata"]
+            # The controllers write a Deployment's status meanwhile.
+            key = "generation" if kind == DEPLOYMENT else "resourceVersion"
+            found[f"{kind.kind} {metadata['name']}"] = str(metadata[key])
+    return found
+
+
+async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client) -> None:
+    await admin.create(NAMESPACE, {"metadata": {"name": SYSTEM}})
+    said = Said()
+    await installer.install(admin, rendered(), say=said)
+    canary: dict[str, Any] = {
+        "apiVersion": CANARY.api_version,
+        "kind": CANARY.kind,
+        "metadata": {"namespace": "default", "name": "catalog"},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "catalog"},
+            "service": {"port": 80},
+            "analysis": {"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10},
+        },
+    }
+    await admin.create(CANARY, canary)
+    await uninstall(admin, SYSTEM, purge=False, timeout=60, say=said)
+    assert said.has("warning: 1 Canary objects stay (such as default/catalog)")
+    assert said.has("keeping 6 CustomResourceDefinitions")
+    assert await admin.get(CANARY, "default", "catalog")
+    assert (await admin.get(NAMESPACE, None, SYSTEM))["status"]["phase"] == "Active"
+
+
+async def test_what_does_not_become_ready_is_named_in_time(admin: Client) -> None:
+    said = Said()
+    wanted = rendered("image=rollout:1,mesh.mode=none")
+    await installer.install(admin, wanted, say=said)
+    with pytest.raises(InstallError, match=r"rollout-controller is not ready after 1 s: 0 of 1"):
+        await installer.wait(admin, wanted, timeout=1, say=said)
+    assert said.has("waiting for Deployment rollout-system/rollout-controller")
+    findings = {finding.subject: finding async for finding in check(admin, SYSTEM)}
+    assert findings["API server"].ok
+    assert findings["permissions"].ok
+    assert not findings["rollout-controller"].ok
+    assert "virtualservices.networking.istio.io" in findings["CustomResourceDefinitions"].detail
+    assert all(finding.remedy for finding in findings.values() if not finding.ok)
+
+
+async def test_before_an_installation_the_check_says_so(admin: Client) -> None:
+    findings: list[Finding] = [finding async for finding in check(admin, SYSTEM)]
+    assert [(finding.subject, finding.ok) for finding in findings] == [
+        ("API server", True),
+        ("permissions", True),
+        ("installation", False),
+    ]
+
+
+ISTIOD = {
+    "metadata": {"namespace": "default", "name": "istiod", "labels": {"app": "istiod"}},
+    "spec": {
+        "selector": {"matchLabels": {"a": "b"}},
+        "template": {
+            "metadata": {"labels": {"a": "b"}},
+            "spec": {"containers": [{"name": "discovery", "image": "pilot"}]},
+        },
+    },
+}
+
+
+async def test_the_bundled_mesh_keeps_away_from_an_istio(admin: Client) -> None:
+    await refuse_if_unfit(admin, "bundled")
+    with pytest.raises(InstallError, match="there is no Istio in this cluster"):
+        await refuse_if_unfit(admin, "existing")
+
+    await admin.create(MUTATING_WEBHOOK, {"metadata": {"name": "istio-sidecar-injector-1-27"}})
+    with pytest.raises(InstallError, match=r"istio-sidecar-injector-1-27.*--mesh existing"):
+        await refuse_if_unfit(admin, "bundled")
+    await admin.delete(MUTATING_WEBHOOK, None, "istio-sidecar-injector-1-27")
+
+    await admin.create(DEPLOYMENT, ISTIOD)
+    with pytest.raises(InstallError, match="Deployment default/istiod"):
+        await refuse_if_unfit(admin, "bundled")
+    await refuse_if_unfit(admin, "none")
+    await admin.delete(DEPLOYMENT, "default", "istiod")
+
+    crds = rendered().crds
+    istios = next(crd for crd in crds if crd["metadata"]["name"].startswith("virtualservices."))
+    labels = {"app": "istio-pilot", "chart": "istio"}
+    await admin.create(
+        CUSTOM_RESOURCE_DEFINITION,
+        {**istios, "metadata": {"name": istios["metadata"]["name"], "labels": labels}},
+    )
+    with pytest.raises(InstallError, match="CustomResourceDefinition virtualservices"):
+        await refuse_if_unfit(admin, "bundled")
+    await refuse_if_unfit(admin, "existing")
+
+
+async def test_our_own_installation_is_no_foreign_istio(admin: Client) -> None:
+    await installer.install(admin, rendered(), say=Said())
+    await refuse_if_unfit(admin, "bundled")
+
+
+async def test_an_installation_by_helm_is_left_to_helm(admin: Client) -> None:
+    await admin.create(NAMESPACE, {"metadata": {"name": SYSTEM}})
+    labels = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "mine"}
+    metadata = {"namespace": SYSTEM, "name": "rollout-controller", "labels": labels}
+    await admin.create(DEPLOYMENT, {**ISTIOD, "metadata": metadata})
+    with pytest.raises(InstallError, match="helm upgrade mine -n rollout-system"):
+        await installer.install(admin, rendered(), say=Said())
+
+
+async def test_a_crd_of_somebody_elses_stays_as_it_is(admin: Client) -> None:
+    crds = rendered().crds
+    foreign = next(crd for crd in crds if crd["metadata"]["name"] == "canaries.flagger.app")
+    created = await admin.create(CUSTOM_RESOURCE_DEFINITION, foreign)
+    said = Said()
+    await installer.install(admin, rendered(), say=said)
+    assert said.has("keeping CustomResourceDefinition canaries.flagger.app")
+    served = await admin.get(CUSTOM_RESOURCE_DEFINITION, None, "canaries.flagger.app")
+    assert served["metadata"]["generation"] == created["metadata"]["generation"]
