@@ -1,7 +1,7 @@
 """While a new revision is judged: one step per interval, as long as every check passes.
 
-The share that the routes serve is one step ahead of the status when this program ended between the two writes; such a
-step is recorded, not repeated. The same holds for a promotion that had begun.
+Each step is taken from the share that the status records, so that one which was made but not recorded, because this
+program ended in between, is the same step again. A promotion that had begun is finished, whatever checks say by then.
 """
 
 from __future__ import annotations
@@ -64,30 +64,20 @@ def _not_ready(here: Situation) -> Decision | None:
     if not isinstance(primary, Ready) and not here.canary.spec.skip_analysis:
         until = primary.until if isinstance(primary, Waiting) else None
         message = f"{here.primary_name} not ready: {primary.message}"
-        return here.wait(message, share=_served_share(here, share), until=until)
+        return here.wait(message, share=share, until=until)
     if isinstance(target, Ready):
         return None
     message = f"canary deployment {here.target_name} not ready: {target.message}"
     if isinstance(target, Stuck):
         exceeded = f"Rolling back {here.name} progress deadline exceeded {message}"
         return roll_back(here, message, exceeded)
-    return here.wait(message, share=_served_share(here, share), until=target.until)
-
-
-def _served_share(here: Situation, share: int) -> int:
-    """The share to keep while nothing may move: what is served, if that is a step that was made."""
-    served = here.weights
-    interrupted = served is not None and served.canary == next_weight(here.canary, share)
-    return served.canary if served is not None and interrupted else share
+    return here.wait(message, share=share, until=target.until)
 
 
 def _step(here: Situation) -> Decision:
     if here.canary.spec.skip_analysis:
         return promote(here)
     share = here.status.canary_weight
-    served = _served_share(here, share)
-    if served != share:
-        return _advance(here, served)
     if here.now < here.due:
         return Decision(actions=here.upkeep(share), status=here.status, wake=here.due)
     if share == 0:

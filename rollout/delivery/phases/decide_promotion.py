@@ -21,20 +21,18 @@ def decide_promotion(here: Situation) -> Decision:
     state = here.primary_ready
     if isinstance(state, Stuck):
         return _primary_failed(here, state)
-    served = _served_share(here)
+    share = _share(here)
     if not isinstance(state, Ready):
         message = f"{here.primary_name} not ready: {state.message if state else 'it is gone'}"
         until = state.until if isinstance(state, Waiting) else None
-        return here.wait(message, share=served, until=until)
-    if here.now < here.due and not _is_ahead(here, served):
-        return Decision(actions=here.upkeep(served), status=here.fresh_status, wake=here.due)
-    return _shift_back(here, served)
+        return here.wait(message, share=share, until=until)
+    if here.now < here.due:
+        return Decision(actions=here.upkeep(share), status=here.fresh_status, wake=here.due)
+    return _shift_back(here, next_promotion_weight(here.canary, share))
 
 
-def _shift_back(here: Situation, served: int) -> Decision:
+def _shift_back(here: Situation, share: int) -> Decision:
     in_steps = bool(here.canary.spec.analysis.step_weight_promotion)
-    ahead = _is_ahead(here, served)
-    share = served if ahead else next_promotion_weight(here.canary, served)
     told = (
         f"Advance {here.name} primary weight {TOTAL - share}"
         if in_steps
@@ -53,20 +51,9 @@ def _shift_back(here: Situation, served: int) -> Decision:
     )
 
 
-def _served_share(here: Situation) -> int:
-    served = here.weights
-    return _recorded_share(here) if served is None else served.canary
-
-
-def _recorded_share(here: Situation) -> int:
-    """The share before the next step back; the status shows none until the first was made."""
+def _share(here: Situation) -> int:
+    """The canary's share before the next step back; the status shows none until the first was made."""
     return here.status.canary_weight or last_weight(here.canary)
-
-
-def _is_ahead(here: Situation, served: int) -> bool:
-    """Whether a step back was made but not recorded."""
-    recorded = _recorded_share(here)
-    return served != recorded and served == next_promotion_weight(here.canary, recorded)
 
 
 def _finalise(here: Situation) -> Decision:
@@ -86,7 +73,7 @@ def _finalise(here: Situation) -> Decision:
 def _primary_failed(here: Situation, state: Stuck) -> Decision:
     """The revision passed its analysis but the primary cannot run it: the canary, which can, keeps the traffic."""
     message = f"Promotion of {here.target_name} failed, primary not ready: {state.message}"
-    share = TOTAL if isinstance(here.target_ready, Ready) else _served_share(here)
+    share = TOTAL if isinstance(here.target_ready, Ready) else _share(here)
     failed = here.fresh_status.enter(Phase.FAILED, here.now, kind=here.kind)
     return Decision(
         actions=here.upkeep(share),

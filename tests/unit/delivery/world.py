@@ -129,7 +129,7 @@ class World:
         self.wakes: list[datetime] = []
         self.probed = 0
         self.deaths = 0
-        self.witnesses: list[Callable[[Kind, Object | None, Object], None]] = []
+        self.witnesses: list[Callable[[Kind, Object, Object], None]] = []
         self.stuck: set[str] = set()
         self._version = 0
         self._again = False

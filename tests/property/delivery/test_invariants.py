@@ -1,0 +1,205 @@
+"""Whatever the canary's numbers and whatever befalls it, some things never happen.
+
+A random sequence of events is played in the simulated cluster: time passes, checks fail, pods do not start, revisions
+come, somebody meddles with the routes, the controller is killed before any write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rollout.api.canary import Canary, Phase
+from rollout.api.kinds import CANARY, DEPLOYMENT, VIRTUAL_SERVICE, Kind
+from rollout.delivery.readiness import Ready, readiness
+from rollout.judge.checks import Answer, NoData, QueryFailed, Value
+from rollout.kube.objects import Object
+from tests.unit.delivery.world import INTERVAL, KEY, World, canary, deployment
+
+weights = st.one_of(
+    st.fixed_dictionaries({"stepWeight": st.integers(1, 100), "maxWeight": st.integers(1, 100)}),
+    st.lists(st.integers(1, 100), min_size=1, max_size=6, unique=True).map(
+        lambda steps: {"stepWeight": None, "maxWeight": None, "stepWeights": sorted(steps)}
+    ),
+)
+specs = st.builds(
+    lambda weights, threshold, back, skip: {
+        "analysis": {**weights, "threshold": threshold, "stepWeightPromotion": back},
+        "skipAnalysis": skip,
+    },
+    weights,
+    st.integers(1, 3),
+    st.sampled_from((0, 0, 15, 60)),
+    st.sampled_from((False, False, False, True)),
+)
+
+ANSWERS: tuple[Answer, ...] = (
+    Value(100),
+    Value(100),
+    Value(10),
+    NoData("empty"),
+    QueryFailed("away", retriable=True),
+)
+Befalls = Callable[[World], None]
+
+
+def passes(seconds: int) -> Befalls:
+    def act(world: World) -> None:
+        world.now += timedelta(seconds=seconds)
+
+    return act
+
+
+def answers(answer: Answer) -> Befalls:
+    return lambda world: setattr(world, "success_rate", answer)
+
+
+def revision(number: int) -> Befalls:
+    return lambda world: world.new_image(f"catalog:{number}")
+
+
+def sticks(*names: str) -> Befalls:
+    return lambda world: setattr(world, "stuck", set(names))
+
+
+def pods_fail(name: str) -> Befalls:
+    def act(world: World) -> None:
+        if world.get(DEPLOYMENT, name) is not None:
+            world.stuck = {*world.stuck, name}
+            world.report(name, available=0)
+
+    return act
+
+
+def kills(writes: int | None) -> Befalls:
+    return lambda world: setattr(world, "writes_left", writes)
+
+
+def meddles(share: int) -> Befalls:
+    def act(world: World) -> None:
+        served = world.get(VIRTUAL_SERVICE, "catalog")
+        if served is None:
+            return
+        first, second = served["spec"]["http"][0]["route"]
+        route = [{**first, "weight": 100 - share}, {**second, "weight": share}]
+        world.change(VIRTUAL_SERVICE, "catalog", spec={"http": [{"route": route}]})
+
+    return act
+
+
+befalls = st.one_of(
+    st.sampled_from((1, 20, 45, 46, 100)).map(passes),
+    st.just(passes(45)),
+    st.just(passes(45)),
+    st.sampled_from(ANSWERS).map(answers),
+    st.integers(2, 4).map(revision),
+    st.sampled_from(((), ("catalog",), ("catalog-primary",))).map(lambda names: sticks(*names)),
+    st.sampled_from(("catalog", "catalog-primary")).map(pods_fail),
+    st.integers(0, 6).map(kills),
+    st.sampled_from((0, 50)).map(meddles),
+)
+
+
+class Watchdog:
+    """Looks at each write of the controller, and remembers when it gave the canary more traffic."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.stepped: datetime | None = None
+        world.witnesses.append(self.saw)
+
+    def saw(self, kind: Kind, old: Object, new: Object) -> None:
+        """A write that changes an object."""
+        if kind == VIRTUAL_SERVICE:
+            self.route(shares(old), shares(new))
+        elif kind == DEPLOYMENT and new["metadata"]["name"] == "catalog-primary":
+            self.promoted(old["spec"]["template"] != new["spec"]["template"])
+
+    def route(self, old: tuple[int, int], new: tuple[int, int]) -> None:
+        assert sum(new) == 100
+        assert min(new) >= 0
+        recorded = self.world.weight
+        if new[1] > max(old[1], recorded):
+            assert self.ready("catalog"), f"{new} to a canary that is not ready"
+            if self.world.phase == "Progressing":
+                last = self.stepped
+                assert last is None or self.world.now - last >= INTERVAL, "two steps in an interval"
+                self.stepped = self.world.now
+        if new[1] == 0:
+            self.stepped = None
+        if self.world.phase == "Promoting" and new[0] > old[0]:
+            assert self.ready("catalog-primary"), f"{new} back to a primary that is not ready"
+
+    def promoted(self, changed: bool) -> None:
+        """The primary's template changes only at the first copy, or after a whole analysis."""
+        if not changed:
+            return
+        phase, served = self.world.phase, self.world.served
+        spec = Canary.parse(self.world.need(CANARY, KEY.name))
+        if phase == Phase.INITIALIZING or spec.spec.skip_analysis:
+            return
+        assert phase == Phase.PROGRESSING
+        assert served is not None
+        assert self.world.weight >= spec.max_weight
+        assert isinstance(self.world.success_rate, Value)
+        assert self.world.success_rate.value >= 99
+
+    def ready(self, name: str) -> bool:
+        state = readiness(
+            self.world.need(DEPLOYMENT, name),
+            threshold=100,
+            deadline=timedelta(seconds=60),
+            since=self.world.now,
+            now=self.world.now,
+        )
+        return isinstance(state, Ready)
+
+    def at_rest(self) -> None:
+        """What holds whenever the controller has nothing more to do."""
+        world = self.world
+        if world.phase == "Failed" and world.weight == 0:
+            assert world.served == (100, 0)
+            assert world.replicas() == 0 or world.replicas() == 2
+        if world.phase in {"Initialized", "Succeeded"}:
+            assert world.served == (100, 0)
+
+
+def shares(route: Object) -> tuple[int, int]:
+    first, second = route["spec"]["http"][0]["route"]
+    return first["weight"], second["weight"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Iterator[None]:
+    """Thousands of looks are taken; nobody reads what they log."""
+    with structlog.testing.capture_logs():
+        yield
+
+
+@settings(max_examples=100)
+@given(spec=specs, events=st.lists(befalls, max_size=25))
+def test_some_things_never_happen(spec: dict[str, object], events: list[Befalls]) -> None:
+    async def play() -> None:
+        world = World(deployment(), canary(**spec))
+        watchdog = Watchdog(world)
+        for event in (*events, sticks(), kills(None)):
+            event(world)
+            await world.settle()
+            watchdog.at_rest()
+        # Once everything works again, it comes to an end by itself.
+        world.success_rate = Value(100)
+        for _ in range(210):
+            if world.phase in {"Initialized", "Succeeded", "Failed"}:
+                break
+            await world.tick()
+        watchdog.at_rest()
+        assert world.phase in {"Initialized", "Succeeded", "Failed"}
+        assert world.status["failedChecks"] <= spec["analysis"]["threshold"]  # type: ignore[index]
+
+    asyncio.run(play())
