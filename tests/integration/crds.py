@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from rollout.api.crdgen import definitions
 from rollout.api.kinds import CUSTOM_RESOURCE_DEFINITION
 from rollout.kube.client import Client
-from rollout.kube.errors import AlreadyExists
+from rollout.kube.errors import AlreadyExists, NotFound
 from rollout.kube.objects import Object
 
 
 async def install_crds(client: Client, *, seconds: float = 30) -> dict[str, Object]:
     """Create what is missing; the CRDs as established, by name. TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
-        for crd in definitions().values():
-            try:
-                await client.create(CUSTOM_RESOURCE_DEFINITION, crd)
-            except AlreadyExists:
-                continue
-        return {name: await _established(client, name) for name in definitions()}
+        found = await asyncio.gather(*(_installed(client, crd) for crd in definitions().values()))
+    return {crd["metadata"]["name"]: crd for crd in found}
 
 
-async def _established(client: Client, name: str) -> Object:
+async def _installed(client: Client, crd: Object) -> Object:
+    name = crd["metadata"]["name"]
     while True:
-        crd = await client.get(CUSTOM_RESOURCE_DEFINITION, None, name)
-        conditions = crd.get("status", {}).get("conditions", [])
+        try:
+            served = await client.get(CUSTOM_RESOURCE_DEFINITION, None, name)
+        except NotFound:
+            with contextlib.suppress(AlreadyExists):
+                await client.create(CUSTOM_RESOURCE_DEFINITION, crd)
+            continue
+        conditions = served.get("status", {}).get("conditions") or ()
         if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
-            return crd
+            return served
         await asyncio.sleep(0.05)
