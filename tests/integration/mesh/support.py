@@ -89,8 +89,10 @@ async def backend(name: str) -> AsyncIterator[Backend]:
 
 
 @asynccontextmanager
-async def control_plane(kubeconfig: Path, port: int = 0) -> AsyncIterator[ControlPlane]:
-    options = Options(injection=None, xds_address=f"127.0.0.1:{port}", health_port=0, debug_port=0)
+async def control_plane(
+    kubeconfig: Path, port: int = 0, host: str = "127.0.0.1"
+) -> AsyncIterator[ControlPlane]:
+    options = Options(injection=None, xds_address=f"{host}:{port}", health_port=0, debug_port=0)
     async with await Client.connect(str(kubeconfig)) as client:
         plane = ControlPlane(client, options)
         task = asyncio.ensure_future(plane.run())
