@@ -26,8 +26,8 @@ class AlertProviderSpec(Model):
         }
     )
 
-    type: Literal["slack", "msteams", "discord", "rocket", "gchat"]
-    """Which chat."""
+    type: Literal["slack", "msteams", "discord", "rocket", "gchat", "webhook"]
+    """Which chat, or any service that takes signed JSON."""
     channel: Str | None = None
     """The channel."""
     username: Str | None = None
@@ -37,7 +37,7 @@ class AlertProviderSpec(Model):
     proxy: Str | None = None
     """A proxy on the way."""
     secret_ref: SecretRef | None = None
-    """Secret with `address`, and perhaps `token`."""
+    """Secret with `address`, and perhaps `token` (Slack) or `signingKey` (webhook)."""
 
     def problems(self) -> Iterator[Problem]:
         """No address, or two."""

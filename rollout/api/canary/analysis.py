@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
 from rollout.api.fields import Count, Name, Percent, PrometheusRange, Timeout
 from rollout.api.istio.match import StringMatch
+from rollout.api.metrictemplate import SecretRef
 from rollout.api.model import Bool, Int, Model, Number, Problem, Str, StrMap, refusal
 from rollout.api.querytemplate import QueryTemplate
 
@@ -135,6 +136,8 @@ class CanaryMetric(Model):
     """A MetricTemplate with the query."""
     template_variables: StrMap = Field(default_factory=dict)
     """Values for `variables` in the query."""
+    no_data_policy: Literal["fail", "hold", "pass"] | None = None
+    """What a query without a value means: a failed check (also where unset), waiting, or a good check."""
 
     @property
     def window(self) -> str:
@@ -154,6 +157,13 @@ class CanaryMetric(Model):
                 f"{self.name!r} is not built in and has neither query nor templateRef",
                 f"add one, or use {' or '.join(BUILTIN_METRICS)}",
             )
+
+
+class HeadersFrom(Model):
+    """Headers that are kept apart from the canary."""
+
+    secret_ref: SecretRef
+    """Secret in the canary's namespace, whose every key is a header."""
 
 
 class CanaryWebhook(Model):
@@ -188,6 +198,8 @@ class CanaryWebhook(Model):
     """Whether its certificate is not verified."""
     metadata: StrMap = Field(default_factory=dict)
     """Sent with every call."""
+    headers_from: HeadersFrom | None = None
+    """Headers sent with every call, such as an authorization."""
 
 
 class CanaryAlert(Model):
