@@ -9,6 +9,7 @@ from pathlib import Path
 
 from e2e.cluster import cluster, images
 from e2e.cluster.build import build
+from e2e.cluster.containerfile import rollout_archive
 from e2e.cluster.layout import ROOT, Layout
 from e2e.cluster.loading import load
 from e2e.cluster.progress import ClusterError, say
@@ -29,7 +30,11 @@ def main() -> int:
                 print(f"not healthy: {why}" if why else f"healthy: {where.kubeconfig}")
                 return 1 if why else 0
             case "images":
+                cluster.running(where)
                 _load(where, [images.program_archive(name) for name in images.APPLICATIONS])
+                _load(where, [rollout_archive()])
+            case "image":
+                print(rollout_archive())
             case "load":
                 _load(where, options.archives)
             case "down":
@@ -72,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("status", help="say whether it is healthy, or what is not")
     commands.add_parser("images", help="build every image and load what the cluster lacks")
+    commands.add_parser("image", help="build the image of rollout; prints the path of its archive")
     loading = commands.add_parser("load", help="load image archives")
     loading.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
     commands.add_parser("down", help="end it; the logs stay")
