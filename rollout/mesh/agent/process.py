@@ -6,7 +6,7 @@ container, with Envoy's exit code, and the kubelet starts both again.
 
 from __future__ import annotations
 
-import queue
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ROUTER_MINIMUM_SECONDS = 3.0
 KILL_SECONDS = 5.0
 DRAIN_POLL_SECONDS = 0.1
+
+_ENDED = b"\0"
+_STOP = bytes([signal.SIGTERM])
 
 
 def command(settings: Settings, config: str) -> list[str]:
@@ -56,26 +59,33 @@ class Supervisor:
         self._settings = settings
         self._readiness = readiness
         self._admin_port = admin_port
-        self._events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._events, self._tell = os.pipe()
 
     def stop(self) -> None:
-        """Ask for a drain and an end; may be called from a signal handler or any thread."""
-        self._events.put(None)
+        """Ask for a drain and an end; may be called from any thread."""
+        os.write(self._tell, _STOP)
 
     def run(self, arguments: Sequence[str]) -> int:
         """Start Envoy and stay with it; returns the exit code that the agent should end with."""
+        # The signal's number goes straight into the pipe: a handler could come too late for a thread about to block.
+        os.set_blocking(self._tell, False)
+        signal.set_wakeup_fd(self._tell)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stop())
+            signal.signal(number, lambda *_: None)
         envoy = subprocess.Popen(arguments)
-        threading.Thread(target=lambda: self._events.put(envoy.wait()), daemon=True).start()
-        code = self._events.get()
-        if code is not None:
+        threading.Thread(target=self._await, args=(envoy,), daemon=True).start()
+        if os.read(self._events, 1) == _ENDED:
+            code = envoy.wait()
             print(f"agent: Envoy ended by itself with {code}", file=sys.stderr)  # noqa: T201
             return 128 - code if code < 0 else code
         self._readiness.drain()
         self._drain(envoy)
         self._end(envoy)
         return 0
+
+    def _await(self, envoy: subprocess.Popen[bytes]) -> None:
+        envoy.wait()
+        os.write(self._tell, _ENDED)
 
     def _drain(self, envoy: subprocess.Popen[bytes]) -> None:
         settings = self._settings
