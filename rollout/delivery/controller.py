@@ -178,7 +178,7 @@ class _Delivery:
         names = WebhookNames(
             secret=Key(namespace, f"{_SERVICE}-webhook"),
             dns_names=(f"{_SERVICE}.{namespace}.svc", f"{_SERVICE}.{namespace}"),
-            validating=(_SERVICE,),
+            mutating=(_SERVICE,),
         )
         tls = WebhookTLS(self._client, self._cache, names)
         minimum = self._options.minimum_interval

@@ -30,7 +30,6 @@ PERMISSIONS = (
     ("rbac.authorization.k8s.io", "clusterroles", "create"),
     ("rbac.authorization.k8s.io", "clusterrolebindings", "create"),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "create"),
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "create"),
     ("apps", "deployments", "create"),
     ("", "namespaces", "create"),
 )
