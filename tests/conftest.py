@@ -1,8 +1,15 @@
-"""What every test shares: hypothesis without deadlines, since a busy machine is no failure."""
+"""What every test shares: hypothesis without deadlines, since a busy machine is no failure; one flag for goldens."""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("rollout", deadline=None)
 settings.load_profile("rollout")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-goldens", action="store_true", help="write the golden files anew, drop stale ones"
+    )
