@@ -6,6 +6,7 @@ Pure text to timedelta; knows nothing of where a duration stands or what it limi
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -46,6 +47,9 @@ class Duration(timedelta):
         duration = cls(days=length.days, seconds=length.seconds, microseconds=length.microseconds)
         duration.text = text
         return duration
+
+    def __reduce__(self) -> tuple[Callable[[str], Duration], tuple[str]]:
+        return Duration.parse, (self.text,)
 
 
 def parse_go_duration(text: str) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import timedelta
 
 import pytest
@@ -22,7 +23,7 @@ from rollout.api.durations import (
 )  # fmt: skip
 def test_go_reads(text: str, seconds: float) -> None:
     assert parse_go_duration(text) == timedelta(seconds=seconds)
-    assert Duration.parse(text).text == text
+    assert Duration.parse(text).text == copy.deepcopy(Duration.parse(text)).text == text
 
 
 @pytest.mark.parametrize(
