@@ -1,0 +1,118 @@
+"""Sends news to chats in the background: nobody waits for it, and what cannot be sent after a few tries is logged.
+
+Knows HTTP, Secrets and where providers are found; not what is news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import structlog
+
+from rollout.api.alertprovider import AlertProvider
+from rollout.api.canary import Canary
+from rollout.api.errors import InvalidObject
+from rollout.delivery.alerts.alert import Alert
+from rollout.delivery.alerts.routes import Chat, NoChatError, Wish, chat_of, request_for, wishes
+from rollout.delivery.hooks.caller import Secrets
+from rollout.http.client import HttpClient, NoReplyError, Request
+from rollout.kube.objects import Object
+
+log = structlog.get_logger(__name__)
+
+_TRIES = 3
+_PAUSE_SECONDS = 1.0
+_MOST_WAITING = 500
+
+
+class AlertSender:
+    """`chats` are the controller's own, for canaries without alerts of theirs."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        secrets: Secrets,
+        providers: Callable[[str, str], Object | None],
+        group: asyncio.TaskGroup,
+        *,
+        chats: tuple[Chat, ...] = (),
+        cluster: str = "",
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    ) -> None:
+        self._http, self._secrets, self._providers, self._group = http, secrets, providers, group
+        self._chats, self._cluster, self._sleep = chats, cluster, sleep
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def send(self, canary: Canary, alerts: Iterable[Alert]) -> None:
+        """Begin, and answer at once."""
+        for alert in alerts:
+            if len(self._sending) >= _MOST_WAITING:
+                log.error("alert dropped: too many are under way", message=alert.message)
+                return
+            task = self._group.create_task(self._deliver(canary, alert))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for task in self._sending:
+            task.cancel()
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._sending:
+            await asyncio.wait(self._sending)
+
+    async def _deliver(self, canary: Canary, alert: Alert) -> None:
+        if not canary.spec.analysis.alerts:
+            for chat in self._chats:
+                await self._post(chat, canary, alert)
+            return
+        for wish in wishes(canary, alert):
+            try:
+                chat = await self._chat(wish)
+            except (NoChatError, InvalidObject) as error:
+                where = f"Canary {canary.namespace}/{canary.name}: {wish.path}"
+                log.error("alert not sent", alert=where, error=str(error))
+            else:
+                await self._post(chat, canary, alert)
+
+    async def _chat(self, wish: Wish) -> Chat:
+        found = self._providers(wish.namespace, wish.provider)
+        if found is None:
+            name = f"{wish.namespace}/{wish.provider}"
+            raise NoChatError(f"providerRef: there is no AlertProvider {name}; create it")
+        provider = AlertProvider.parse(found)
+        ref = provider.spec.secret_ref
+        secret = None if ref is None else await self._secrets(provider.namespace, ref.name)
+        return chat_of(provider, secret)
+
+    async def _post(self, chat: Chat, canary: Canary, alert: Alert) -> None:
+        request = request_for(chat, canary, alert, cluster=self._cluster)
+        problem = ""
+        for attempt in range(_TRIES):
+            problem, again = await self._once(request)
+            if not problem:
+                return
+            if not again:
+                break
+            if attempt + 1 < _TRIES:
+                await self._sleep(_PAUSE_SECONDS * 2**attempt)
+        log.error(
+            "alert not sent",
+            canary=f"{canary.namespace}/{canary.name}",
+            chat=chat.type,
+            error=problem,
+        )
+
+    async def _once(self, request: Request) -> tuple[str, bool]:
+        """What went wrong, if anything did, and whether it may go better soon."""
+        try:
+            reply = await self._http.send(request)
+        except NoReplyError as error:
+            return str(error), True
+        if reply.status < 300:
+            return "", False
+        return f"the answer is {reply.status}", reply.status == 429 or reply.status >= 500
