@@ -49,6 +49,7 @@ class Watched:
     stale: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)
     everything: bool = True
+    greeted: bool = True
     outstanding: Response | None = None
     suspects: deque[str] = field(default_factory=deque)
 
@@ -141,7 +142,12 @@ class Stream:
             not request.subscribe and request.type_url in _WILDCARD_TYPES
         )
         return Watched(
-            wildcard=wildcard, names=explicit, known=dict(request.versions), asked=set(explicit)
+            wildcard=wildcard,
+            names=explicit,
+            known=dict(request.versions),
+            asked=set(explicit),
+            # Envoy starts to work once it has heard of everything, be it that there is nothing.
+            greeted=not wildcard or bool(request.versions),
         )
 
     def _subscribe(self, watched: Watched, request: Request) -> None:
@@ -208,7 +214,7 @@ class Stream:
         if type_url == names.CLUSTER:
             # Kept for when no route can lead to them any more.
             watched.stale, removed = set(removed), ()
-        if not updates and not removed:
+        if not updates and not removed and watched.greeted:
             return None
         return self._send(type_url, watched, updates, removed)
 
@@ -267,7 +273,7 @@ class Stream:
         removed: tuple[str, ...],
     ) -> Response:
         response = self._encode(type_url, updates, removed)
-        watched.outstanding = response
+        watched.outstanding, watched.greeted = response, True
         watched.asked.difference_update(removed)
         for name in removed:
             watched.known.pop(name, None)
