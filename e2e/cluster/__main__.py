@@ -7,40 +7,39 @@ import os
 import sys
 from pathlib import Path
 
-from e2e.cluster import cluster, images
+from e2e.cluster import cluster, images, kind
 from e2e.cluster.build import build
 from e2e.cluster.containerfile import rollout_archive
 from e2e.cluster.layout import ROOT, Layout
-from e2e.cluster.loading import load
-from e2e.cluster.progress import ClusterError, say
+from e2e.cluster.progress import ClusterError
 
 
 def main() -> int:
     options = _parser().parse_args()
     where = Layout(directory=options.dir.resolve())
+    provider = kind if os.environ.get("CLUSTER") == "kind" else cluster
     try:
         match options.command:
             case "build":
                 for name in options.programs:
                     print(build(name), flush=True)
+            case "image":
+                print(rollout_archive())
             case "up":
-                cluster.up(where, options.port)
+                provider.up(where, options.port)
             case "status":
-                why = cluster.trouble(where)
+                why = provider.trouble(where)
                 print(f"not healthy: {why}" if why else f"healthy: {where.kubeconfig}")
                 return 1 if why else 0
             case "images":
-                cluster.running(where)
-                _load(where, [images.program_archive(name) for name in images.APPLICATIONS])
-                _load(where, [rollout_archive()])
-            case "image":
-                print(rollout_archive())
+                programs = [images.program_archive(name) for name in images.APPLICATIONS]
+                provider.load_all(where, [*programs, rollout_archive()])
             case "load":
-                _load(where, options.archives)
+                provider.load_all(where, options.archives)
             case "down":
-                cluster.down(where)
+                provider.down(where)
             case "clean":
-                cluster.clean(where)
+                provider.clean(where)
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
@@ -50,13 +49,6 @@ def main() -> int:
         )
         return 130
     return 0
-
-
-def _load(where: Layout, archives: list[Path]) -> None:
-    holder = cluster.running(where).holder
-    for archive in archives:
-        if load(where, holder, archive):
-            say(f"loaded {archive.name}")
 
 
 def _parser() -> argparse.ArgumentParser:

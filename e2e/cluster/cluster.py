@@ -26,7 +26,6 @@ from e2e.cluster.loading import load
 from e2e.cluster.processes import Process
 from e2e.cluster.progress import ClusterError, say, step, until
 
-HOST_PORT = 8080
 READY_SECONDS = 90.0
 
 
@@ -84,7 +83,7 @@ def up(cluster: Layout, port: int) -> None:
             holder=sandbox.create(cluster, build("pause"), binary),
         )
         _start(cluster, state)
-        sandbox.forward(port, HOST_PORT)
+        sandbox.forward(port, layout.GATEWAY_PORT)
         for each in archives:
             load(cluster, state.holder, each)
         _start_dns(cluster, state)
@@ -121,6 +120,14 @@ def running(cluster: Layout) -> State:
             f"there is no healthy cluster in {cluster.directory}: {why}; run `make cluster`"
         )
     return state
+
+
+def load_all(cluster: Layout, archives: list[Path]) -> None:
+    """Loads what the cluster lacks of these image archives."""
+    holder = running(cluster).holder
+    for archive in archives:
+        if load(cluster, holder, archive):
+            say(f"loaded {archive.name}")
 
 
 def down(cluster: Layout) -> None:

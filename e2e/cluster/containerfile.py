@@ -36,7 +36,7 @@ def rollout_archive() -> Path:
         base, wheels = _base(), _wheels()
         with step("building the image of rollout (half a minute the first time)"):
             image = _buildah(
-                "bud", "--quiet", "--layers", "--isolation", "chroot", "--network", "host",
+                "bud", "--quiet", "--layers", "--force-rm", "--isolation", "chroot", "--network", "host",
                 "--pull-never", "--build-arg", f"BASE={base}", "--volume", f"{wheels}:/wheels:ro",
                 "--tag", REFERENCE, "--file", str(ROOT / "Containerfile"), str(ROOT),
             )  # fmt: skip
@@ -122,7 +122,9 @@ def _has(reference: str) -> bool:
 def _buildah(*arguments: str) -> str:
     store = cache() / "containers"
     own = ["--root", str(store), "--runroot", str(store / "run"), "--storage-driver", "overlay"]
-    return _run(["buildah", *own, *arguments], "buildah")
+    # A mount namespace of its own: when it is killed, its mounts end with it.
+    apart = ["unshare", "--mount", "--propagation", "private"]
+    return _run([*apart, "buildah", *own, *arguments], "buildah")
 
 
 def _run(command: Sequence[str], what: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GRACE_SECONDS = 5.0
+KILL_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +37,10 @@ class Process:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def stop(self, grace: float = GRACE_SECONDS) -> None:
-        """Asks it to end, then ends it."""
-        self.signal(signal.SIGTERM)
-        if not self._gone(grace):
-            self.signal(signal.SIGKILL)
-            self._gone(GRACE_SECONDS)
-
-    def kill(self) -> None:
+    def kill(self) -> bool:
+        """Ends it; false if the kernel has not let go of it after half a minute."""
         self.signal(signal.SIGKILL)
-        self._gone(GRACE_SECONDS)
+        return self._gone(KILL_SECONDS)
 
     def _gone(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from e2e.cluster.progress import ClusterError
 
 MARK = "rollout-cluster"
 CGROUPS = Path("/sys/fs/cgroup")
+OPEN_FILES = 1048576
 
 # $1: the Kubernetes binary, $2 and $3: what becomes /var/lib and /var/log. Binds come before what would
 # hide their sources, should the checkout itself be below /var/lib.
@@ -43,6 +45,7 @@ mount --make-rshared /
 
 def create(directory: Layout, init: Path, binary: Path) -> Process:
     """The namespaces with their file systems and link; the process is the init that holds them."""
+    _raise_limits()
     command = ["unshare", "--mount", "--net", "--pid", "--fork", "--propagation", "private"]
     keeper = spawn(
         [*command, "--kill-child", str(init), MARK, str(directory.directory)],
@@ -62,7 +65,11 @@ def destroy(directory: Path) -> bool:
     """Ends everything of the cluster of that directory that still runs; true if there was something."""
     found = [holder for holder, home in holders() if home == directory]
     for holder in found:
-        holder.kill()
+        if not holder.kill():
+            raise ClusterError(
+                f"process {holder.pid}, which holds the cluster of {directory}, does not end; "
+                "something in it hangs in the kernel: restart the machine"
+            )
     return bool(found)
 
 
@@ -143,6 +150,15 @@ table ip {layout.NFT_TABLE} {{
 }}
 """
     _host("nft", "-f", "-", text=rules)
+
+
+def _raise_limits() -> None:
+    """As many open files for the cluster's processes as the machine lets us have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (max(hard, OPEN_FILES), hard):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return
 
 
 def _await_init(directory: Path, keeper: Process) -> Process:
