@@ -65,7 +65,7 @@ def judge(measure: Measure, name: str, value: float, bounds: Bounds) -> Pass | F
 
 def _comparable(measure: Measure, number: float) -> float:
     whole = measure is Measure.DURATION and math.isfinite(number)
-    return float(int(number)) if whole else number
+    return float(int(number) if whole else number)
 
 
 def _sentence(measure: Measure, name: str, value: float, sign: str, bound: float) -> str:

@@ -10,6 +10,7 @@ import ast
 import asyncio
 import json
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ TIMEOUT_SECONDS = 5.0
 _MOST_AT_ONCE = 16
 _LARGEST_ANSWER = 1 << 20
 _LONGEST_MESSAGE = 300
+_STRANGE = "does not answer as Prometheus does"
+_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 
 
 class Prometheus:
@@ -67,14 +70,14 @@ class Prometheus:
                     return await asyncio.to_thread(query)
             except PrometheusApiClientException as error:
                 return _refused(address, str(error))
+            except (TimeoutError, requests.Timeout):
+                return QueryFailed(f"{address} does not answer in time", retriable=True)
+            except requests.JSONDecodeError:
+                return QueryFailed(f"{address} {_STRANGE}: no JSON", retriable=True)
             except requests.RequestException as error:
                 return QueryFailed(f"{address} does not answer: {_brief(error)}", retriable=True)
-            except TimeoutError:
-                return QueryFailed(f"{address} does not answer in time", retriable=True)
             except (ValueError, LookupError, TypeError) as error:
-                return QueryFailed(
-                    f"{address} does not answer as Prometheus does: {_brief(error)}", retriable=True
-                )
+                return QueryFailed(f"{address} {_STRANGE}: {_brief(error)}", retriable=True)
 
 
 class _BoundedSession(requests.Session):
@@ -131,4 +134,8 @@ def _prometheus_error(message: str) -> str:
 
 
 def _brief(error: Exception) -> str:
-    return str(error)[:_LONGEST_MESSAGE] or type(error).__name__
+    """Why, without what differs from one try to the next: the same trouble must be the same event."""
+    text = str(error)
+    if found := _SYSTEM_ERROR.search(text):
+        return found[1].strip()
+    return text[:_LONGEST_MESSAGE] or type(error).__name__

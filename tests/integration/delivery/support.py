@@ -7,15 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rollout.api.kinds import (
     CANARY,
-    CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     EVENT,
     VIRTUAL_SERVICE,
@@ -23,29 +19,10 @@ from rollout.api.kinds import (
 )
 from rollout.delivery.controller import Options, run
 from rollout.kube.client import Client
-from rollout.kube.errors import AlreadyExists, KubeError, NotFound
+from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 
-CRDS = Path(__file__).parents[3] / "crds"
 PATIENCE = 20.0
-
-
-async def install_crds(client: Client) -> None:
-    """Every kind of `crds/`, and wait until they are served."""
-    for file in sorted(CRDS.glob("*.yaml")):
-        crd = yaml.safe_load(file.read_text())
-        with suppress(AlreadyExists):
-            await client.create(CUSTOM_RESOURCE_DEFINITION, crd)
-    for kind in (CANARY, VIRTUAL_SERVICE):
-        await until(partial(_served, client, kind), f"{kind.kind} is served")
-
-
-async def _served(client: Client, kind: Kind) -> bool:
-    try:
-        await client.list(kind)
-    except NotFound:
-        return False
-    return True
 
 
 async def until(check: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:  # noqa: ASYNC109

@@ -69,7 +69,9 @@ async def test_graphite() -> None:
         query = "target=asPercent(shop.errors, shop.total)&from=-1min"
         assert await _eventually(origin, query) == Value(25.0)
         assert isinstance(await answer(origin, "target=absent&from=-1min"), NoData)
-        assert isinstance(await answer(origin, "target=movingAverage(shop.errors)&from=-1min"), QueryFailed)
+        assert isinstance(
+            await answer(origin, "target=movingAverage(shop.errors)&from=-1min"), QueryFailed
+        )
 
 
 async def _eventually(origin: object, query: str) -> Answer:

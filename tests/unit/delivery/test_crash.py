@@ -93,3 +93,18 @@ async def test_killed_before_any_write(name: str) -> None:
         world = await told(story, spec, survived)
         assert world.deaths == 1
         assert outcome(world) == outcome(unharmed), f"killed before write {survived}"
+
+
+async def test_a_promotion_that_had_begun_is_finished_whatever_checks_say() -> None:
+    world = World()
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(5)
+    assert world.served == (50, 50)
+    world.writes_left = 1
+    world.witnesses.append(lambda kind, _old, _new: setattr(world, "success_rate", Value(0)))
+    await world.tick()
+    assert world.deaths == 1
+    assert world.image("catalog-primary") == "catalog:2"
+    assert world.phase == "Promoting"

@@ -312,7 +312,7 @@ class World:
         if version_of(current) != version_of(obj):
             raise Conflict("the object has been modified", status=409)
         self._written(kind, "status")
-        column = (status["phase"], status["canaryWeight"])
+        column = (status.get("phase", ""), status["canaryWeight"])
         if self.columns[-1:] != [column]:
             self.columns.append(column)
         return self.put({**current, "status": status}, kind)

@@ -1,0 +1,186 @@
+"""Checks on a real Prometheus that scrapes what the test serves; and on servers that are none."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from rollout.judge.checks import Answer, Check, NoData, QueryFailed, Value
+from rollout.judge.evidence.prometheus import Prometheus
+from rollout.judge.queries import BUILTIN, Variables, render_query
+from rollout.judge.thresholds import Bounds, Measure
+from tests.integration.prometheus import prometheus
+
+_LABELS = (
+    'reporter="destination",destination_workload_namespace="shop",destination_workload="catalog"'
+)
+
+
+class Target:
+    """What is scraped: 3 good requests and 1 bad one more each time, all of them within 250 ms."""
+
+    def __init__(self) -> None:
+        self.scrapes = 0
+
+    def page(self) -> str:
+        self.scrapes += 1
+        n, le = self.scrapes, "istio_request_duration_milliseconds_bucket"
+        return "".join(
+            f"{line}\n"
+            for line in (
+                f'istio_requests_total{{{_LABELS},response_code="200"}} {3 * n}',
+                f'istio_requests_total{{{_LABELS},response_code="503"}} {n}',
+                f'{le}{{{_LABELS},le="100"}} 0',
+                f'{le}{{{_LABELS},le="250"}} {4 * n}',
+                f'{le}{{{_LABELS},le="+Inf"}} {4 * n}',
+            )
+        )
+
+
+@contextmanager
+def served(page: bytes | Target, status: int = 200, wait: float = 0) -> Iterator[str]:
+    """`host:port` of a server that answers every request with this page."""
+    released = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            released.wait(wait)
+            body = page.page().encode() if isinstance(page, Target) else page
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served(Target()) as target, prometheus(target) as found:
+        yield found
+
+
+@pytest.fixture
+async def evidence() -> AsyncIterator[Prometheus]:
+    client = Prometheus(timeout=1.0)
+    yield client
+    client.close()
+
+
+def check(address: str, query: str) -> Check:
+    return Check(
+        metric="mine",
+        measure=Measure.CUSTOM,
+        query=query,
+        bounds=Bounds(),
+        address=address,
+        field="spec.analysis.metrics[0].query",
+    )
+
+
+async def ask(evidence: Prometheus, address: str, query: str) -> Answer:
+    return await evidence.answer(check(address, query))
+
+
+async def test_the_builtin_queries(evidence: Prometheus, address: str) -> None:
+    variables = Variables(
+        name="catalog-release",
+        namespace="shop",
+        target="catalog",
+        service="catalog",
+        ingress="catalog",
+        route="catalog",
+        interval="30s",
+    )
+    expected = {Measure.SUCCESS_RATE: 75.0, Measure.DURATION: 248.5}
+    for measure, template in BUILTIN["istio"].items():
+        query = render_query(template, variables)
+        async with asyncio.timeout(20):  # noqa: ASYNC110 - nothing tells when it has scraped
+            while isinstance(answer := await ask(evidence, address, query), NoData):
+                await asyncio.sleep(0.1)  # until the second scrape
+        assert isinstance(answer, Value)
+        assert answer.value == pytest.approx(expected[measure], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("vector(7)", Value(7.0)),
+        ("7", Value(7.0)),
+        ("vector(1) / 0", Value(float("inf"))),
+        ("nothing_here", NoData("the result is empty")),
+        ("vector(0) / 0", NoData("the value is NaN")),
+    ],
+)
+async def test_answers(evidence: Prometheus, address: str, query: str, answer: Answer) -> None:
+    assert await ask(evidence, address, query) == answer
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        pytest.param("sum(rate(", "parse error", id="does not parse"),
+        pytest.param("rate(up)", "expected type range vector", id="wrong type"),
+        pytest.param("up[5m]", "yields a range", id="range"),
+    ],
+)
+async def test_a_query_at_fault(
+    evidence: Prometheus, address: str, query: str, reason: str
+) -> None:
+    answer = await ask(evidence, address, query)
+    assert isinstance(answer, QueryFailed)
+    assert not answer.retriable
+    assert reason in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "wait", "reason"),
+    [
+        pytest.param(b"no", 503, 0, "answers 503", id="503"),
+        pytest.param(b"no", 401, 0, "answers 401", id="401"),
+        pytest.param(b"<html>", 200, 0, "does not answer as Prometheus does", id="another server"),
+        pytest.param(b'{"data": {}}', 200, 0, "does not answer as Prometheus", id="no result"),
+        pytest.param(b"x" * (2 << 20), 200, 0, "larger than 1048576 bytes", id="too large"),
+        pytest.param(b"late", 200, 5, "does not answer", id="silent"),
+    ],
+)
+async def test_a_server_at_fault(
+    evidence: Prometheus, page: bytes, status: int, wait: float, reason: str
+) -> None:
+    with served(page, status, wait) as address:
+        answer = await ask(evidence, f"http://{address}", "up")
+        assert isinstance(answer, QueryFailed)
+        assert answer.retriable
+        assert reason in answer.reason
+        assert address in answer.reason
+
+
+async def test_nobody_there(evidence: Prometheus) -> None:
+    first = await ask(evidence, "http://127.0.0.1:9", "up")
+    assert isinstance(first, QueryFailed)
+    assert first.retriable
+    assert "refused" in first.reason
+    again = await ask(evidence, "http://127.0.0.1:9", "up")
+    assert again == first, "the same trouble has the same words, so that it is one event"
+    assert await evidence.online("http://127.0.0.1:9") == first
+
+
+async def test_online(evidence: Prometheus, address: str) -> None:
+    assert await evidence.online(address) is None
