@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 
 from rollout import __version__
 from rollout.api.kinds import Kind
-from rollout.kube.connect import api_client, keep_alive
+from rollout.kube.connect import api_client, hang_up, keep_alive
 from rollout.kube.errors import KubeError, Unavailable, error_from_status
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Object, Objects
@@ -89,6 +89,7 @@ class Client:
     async def close(self) -> None:
         """Close the connections; watches end with `Unavailable`."""
         await self._api.close()
+        await asyncio.sleep(0)  # the transports close in the loop's next round
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """Read one object."""
@@ -177,7 +178,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"watch of {path}: {_why(error)}", reason="Interrupted") from error
         finally:
-            response.close()
+            hang_up(response)
 
     async def _open(self, path: str, query: dict[str, str]) -> aiohttp.ClientResponse:
         """Begin a watch: the answer's head is due in time, its body may take as long as it likes."""

@@ -80,8 +80,9 @@ class Cuttable:
         self._server.close()
         for task in self._tasks:
             task.cancel()
-        for writer in self._writers:
-            writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.cut()
+        await asyncio.sleep(0)
 
     def mute(self) -> None:
         """What is connected now hears nothing more; new connections work."""
@@ -102,8 +103,16 @@ class Cuttable:
         if self._refuse:
             writer.transport.abort()
             return
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, up_writer}
+        if self._refuse:
+            writer.transport.abort()
+            up_writer.transport.abort()
+            return
         muted = self._muted
         for source, target in ((reader, up_writer), (up_reader, writer)):
             task = asyncio.ensure_future(_forward(source, target, muted))
