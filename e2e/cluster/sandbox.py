@@ -187,6 +187,8 @@ set -eu
 ip link set lo up
 ip address add {layout.NODE_ADDRESS}/30 dev eth0
 ip link set eth0 up
+# kube-proxy's rules see only packets that have a route: the API server calls webhooks by their services.
+ip route add {layout.SERVICE_RANGE} dev eth0 src {layout.NODE_ADDRESS}
 echo 1 > /proc/sys/net/ipv4/ip_forward
 """)  # fmt: skip
     _host("ip", "route", "add", layout.NETWORK, "via", layout.NODE_ADDRESS, "dev", layout.LINK)
