@@ -18,7 +18,7 @@ from rollout.api.kinds import (
     Kind,
 )
 from rollout.delivery.controller import Options, run
-from rollout.kube.client import Client
+from rollout.kube.client import Client, Patch
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 
@@ -54,7 +54,7 @@ class Lab:
     async def get(self, kind: Kind, name: str) -> Object:
         return await self.client.get(kind, self.namespace, name)
 
-    async def patch(self, kind: Kind, name: str, body: Object, **more: Any) -> Object:
+    async def patch(self, kind: Kind, name: str, body: Any, **more: Any) -> Object:
         return await self.client.patch(kind, self.namespace, name, body, **more)
 
     async def status(self, name: str = "catalog-release") -> Object:
@@ -72,9 +72,9 @@ class Lab:
         return await self.status()
 
     async def new_image(self, image: str) -> None:
-        target = await self.get(DEPLOYMENT, "catalog")
-        target["spec"]["template"]["spec"]["containers"][0]["image"] = image
-        await self.client.replace(DEPLOYMENT, target)
+        path = "/spec/template/spec/containers/0/image"
+        change = [{"op": "replace", "path": path, "value": image}]
+        await self.patch(DEPLOYMENT, "catalog", change, content_type=Patch.JSON)
 
     async def events(self) -> list[str]:
         """The messages of the canary's events, oldest first."""

@@ -112,8 +112,10 @@ async def test_the_builtin_queries(evidence: Prometheus, address: str) -> None:
     expected = {Measure.SUCCESS_RATE: 75.0, Measure.DURATION: 248.5}
     for measure, template in BUILTIN["istio"].items():
         query = render_query(template, variables)
-        async with asyncio.timeout(20):  # noqa: ASYNC110 - nothing tells when it has scraped
-            while isinstance(answer := await ask(evidence, address, query), NoData):
+        async with asyncio.timeout(20):
+            while isinstance(  # noqa: ASYNC110 - nothing tells when it has scraped
+                answer := await ask(evidence, address, query), NoData
+            ):
                 await asyncio.sleep(0.1)  # until the second scrape
         assert isinstance(answer, Value)
         assert answer.value == pytest.approx(expected[measure], rel=0.01)
