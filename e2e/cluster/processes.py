@@ -70,12 +70,11 @@ def boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def spawn(command: Sequence[str], log: Path, *, executable: Path | None = None) -> Process:
+def spawn(command: Sequence[str], log: Path) -> Process:
     """Starts a process that outlives this one, with its output appended to `log`."""
     with log.open("ab") as output:
         child = subprocess.Popen(
             command,
-            executable=executable,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -85,11 +84,3 @@ def spawn(command: Sequence[str], log: Path, *, executable: Path | None = None) 
     # Whether it lives is read from /proc, as it is for the processes of an earlier run.
     child.returncode = 0
     return Process.of(child.pid)
-
-
-def last_words(log: Path, lines: int = 1) -> str:
-    """The end of a log, for the sentence that says why something ended."""
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
