@@ -9,12 +9,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from e2e.kubectl import Kubectl, until
+from e2e.load import Load, steady_load
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "e2e" / "demo"
@@ -22,7 +24,10 @@ CLUSTER = Path(os.environ.get("CLUSTER_DIR", ".cluster")).resolve()
 NAMESPACE = "istioinaction"
 SYSTEM = "rollout-system"
 GATEWAY_PORT = 8080
+# curl and browsers resolve names below localhost by themselves; other programs name the host apart.
 APPLICATION = f"http://catalog.localhost:{GATEWAY_PORT}/"
+GATEWAY = f"http://127.0.0.1:{GATEWAY_PORT}/"
+HOST = f"catalog.localhost:{GATEWAY_PORT}"
 IMAGE = "localhost/rollout/rollout:dev"
 
 INSTALL = (
@@ -90,6 +95,10 @@ class Lab:
         found = self.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)
         return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
 
+    def load(self, *, qps: float, limit_seconds: int) -> AbstractContextManager[Load]:
+        """A steady load on the application, through the gateway."""
+        return steady_load(self.fortio, GATEWAY, host=HOST, qps=qps, limit_seconds=limit_seconds)
+
     def replicas(self, deployment: str) -> int:
         found = self.kubectl.json("get", "deployment", deployment, "-n", NAMESPACE)
         return int(found["spec"]["replicas"])
@@ -145,7 +154,8 @@ class Lab:
 
 def responds() -> bool:
     try:
-        with urllib.request.urlopen(APPLICATION, timeout=2) as answer:
+        request = urllib.request.Request(GATEWAY, headers={"Host": HOST})
+        with urllib.request.urlopen(request, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False

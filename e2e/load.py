@@ -42,8 +42,8 @@ class Load:
 
 
 @contextmanager
-def load(
-    fortio: Path, url: str, *, qps: float, limit_seconds: int, connections: int = 4
+def steady_load(
+    fortio: Path, url: str, *, host: str, qps: float, limit_seconds: int, connections: int = 8
 ) -> Iterator[Load]:
     """A steady load while the block lasts, at most `limit_seconds`; counts are there afterwards."""
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +52,7 @@ def load(
             [
                 str(fortio), "load", "-quiet", "-allow-initial-errors", "-uniform", "-nocatchup",
                 "-qps", f"{qps:g}", "-c", str(connections), "-t", f"{limit_seconds}s",
-                "-timeout", "5s", "-json", str(report), url,
+                "-timeout", "5s", "-H", f"Host: {host}", "-json", str(report), url,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 
 from e2e.kubectl import until
-from e2e.lab import APPLICATION, DEMO, NAMESPACE, Lab
-from e2e.load import load
+from e2e.lab import DEMO, NAMESPACE, Lab
 
 PROMOTED = [
     ("Progressing", "0"),
@@ -24,7 +23,7 @@ def test_a_good_version_is_promoted_step_by_step_and_no_request_is_lost(cluster:
         cluster.kubectl.apply(DEMO / "canary.yaml")
         until("Initialized", lambda: cluster.phase() == "Initialized", timeout=90)
         cluster.answers()
-        with load(cluster.fortio, APPLICATION, qps=200, limit_seconds=150, connections=8) as steady:
+        with cluster.load(qps=200, limit_seconds=150) as steady:
             cluster.release("6.9.1")
             until("Succeeded", lambda: cluster.phase() == "Succeeded", timeout=120)
             time.sleep(2)
@@ -41,7 +40,7 @@ def test_a_bad_version_is_rolled_back_and_the_primary_stays_untouched(lab: Lab) 
     before = lab.kubectl.json("get", "deployment", "catalog-primary", "-n", NAMESPACE)
     with (
         lab.kubectl.watch("canary", "-n", NAMESPACE) as watch,
-        load(lab.fortio, APPLICATION, qps=200, limit_seconds=150, connections=8) as steady,
+        lab.load(qps=200, limit_seconds=150) as steady,
     ):
         lab.release_bad()
         until("Failed", lambda: lab.phase() == "Failed", timeout=120)

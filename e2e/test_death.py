@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from e2e.kubectl import until
-from e2e.lab import APPLICATION, Lab
-from e2e.load import load
+from e2e.lab import Lab
 
 
 @pytest.mark.parametrize("component", ["controller", "mesh"])
 def test_a_killed_component_changes_neither_outcome_nor_traffic(lab: Lab, component: str) -> None:
     kills = []
-    with load(lab.fortio, APPLICATION, qps=200, limit_seconds=240, connections=8) as steady:
+    with lab.load(qps=200, limit_seconds=240) as steady:
         lab.release("6.9.1")
         for phase, weight in (("Progressing", 10), ("Progressing", 40), ("Promoting", 0)):
             until(

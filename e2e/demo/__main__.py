@@ -8,7 +8,6 @@ import time
 
 from e2e.kubectl import Watch
 from e2e.lab import APPLICATION, CLUSTER, NAMESPACE, Lab
-from e2e.load import load
 
 QPS = 50
 PATIENCE = 180
@@ -26,13 +25,13 @@ def main() -> int:
     ) as watch:
         ended.wait(watch, "Initialized")
         lab.answers()
-        with load(lab.fortio, APPLICATION, qps=QPS, limit_seconds=2 * PATIENCE) as good:
+        with lab.load(qps=QPS, limit_seconds=2 * PATIENCE) as good:
             say(f"{QPS} requests a second to {APPLICATION}; releasing podinfo 6.9.1")
             lab.release("6.9.1")
             ended.wait(watch, "Succeeded", "Failed")
         promoted = lab.image_of("catalog-primary").endswith(":6.9.1")
         say(f"{good.requests} requests during the promotion, {good.failed} failed")
-        with load(lab.fortio, APPLICATION, qps=QPS, limit_seconds=2 * PATIENCE) as bad:
+        with lab.load(qps=QPS, limit_seconds=2 * PATIENCE) as bad:
             say("releasing podinfo 6.9.2, which fails every third request")
             lab.release_bad()
             ended.wait(watch, "Failed", "Succeeded", after="Progressing")

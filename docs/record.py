@@ -1,0 +1,49 @@
+"""Records `make demo` as the picture of the README: runs it, passes its output on, and writes docs/demo.svg.
+
+.venv/bin/python docs/record.py
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDTH = 104
+# The picture must not fetch fonts from elsewhere when it is shown.
+FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+COLOURS = {
+    "==>": "bold cyan",
+    "  $": "bold",
+    "Succeeded": "green",
+    "Failed": "red",
+    "Progressing": "yellow",
+}
+
+
+def main() -> int:
+    lines = ["$ make demo"]
+    with subprocess.Popen(
+        ["make", "-s", "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        for line in demo.stdout or ():
+            print(line, end="", flush=True)
+            lines.append(line.rstrip("\n").replace(str(ROOT), "."))
+    if demo.returncode:
+        return demo.returncode
+    console = Console(record=True, width=WIDTH, file=sys.stderr, quiet=False)
+    for line in lines:
+        style = next((style for word, style in COLOURS.items() if word in line), "")
+        console.print(Text(line, style=style), overflow="ellipsis", no_wrap=True)
+    console.save_svg(str(ROOT / "docs" / "demo.svg"), title="rollout", code_format=FORMAT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
