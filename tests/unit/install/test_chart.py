@@ -22,7 +22,7 @@ VARIANTS = {
     "existing": "image=rollout:1,mesh.mode=existing,metricsServer=http://prometheus.istio-system:9090",
     "no gateway": "image=rollout:1,gateway.enabled=false,configTracking.enabled=false",
     "one namespace": "image=rollout:1,namespace=shop,includeLabelPrefix=app,clusterName=west,"
-    "controller.podAnnotations.a=b,mesh.nodeSelector.disk=ssd,gateway.nodePort=30080",
+    "podAnnotations.a=b,prometheus.install=true,mesh.nodeSelector.disk=ssd,gateway.nodePort=30080",
 }
 
 
