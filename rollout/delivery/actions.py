@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from rollout.api.kinds import Kind
+from rollout.delivery.alerts.alert import Alert
+from rollout.delivery.hooks.call import HookCall
 from rollout.delivery.refusals import SYNCED, Refusal
 from rollout.delivery.status import Status
 from rollout.judge.checks import Check
@@ -86,14 +88,18 @@ class Event:
 class Decision:
     """What to do about one canary now.
 
-    Actions are carried out in order, then `status` is written, then the events are sent. `checks` asks for these to be
-    run and for another decision with their results. `wake` is when to look again if nothing changes before.
+    Actions are carried out in order, then `status` is written, then the events and alerts are sent. `checks` and `hooks`
+    ask for these to be run and for another decision with their results. `wake` is when to look again if nothing changes
+    before; until `rest` nothing is to be asked, whatever changes.
     """
 
     actions: tuple[Action, ...] = ()
     status: Status
     events: tuple[Event, ...] = ()
     wake: datetime | None = None
+    alerts: tuple[Alert, ...] = ()
     checks: tuple[Check, ...] = ()
+    hooks: tuple[HookCall, ...] = ()
+    rest: datetime | None = None
     refusal: Refusal | None = None
     probe_metrics: bool = False

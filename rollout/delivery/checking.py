@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollout.api.canary import CanaryMetric
+from rollout.api.durations import parse_prometheus_duration
+from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
-from rollout.judge.checks import Check, NoData, QueryFailed
+from rollout.judge.checks import Check, NoData, NoDataPolicy, QueryFailed, Source
 from rollout.judge.queries import BUILTIN, METRIC_NAMES, TemplateError, Variables, render_query
 from rollout.judge.thresholds import Bounds, Fail, Measure, judge
+from rollout.kube.objects import Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A check that holds the canary: what its event says and, where something may have to be mended, its condition."""
+    """A check that holds the canary: what its event says and, where something may have to be mended, its condition.
+
+    `counts` is whether it is a failed check, of which only so many are borne.
+    """
 
     message: str
     refusal: Refusal | None = None
     remedy: str = ""
+    counts: bool = True
+
+
+class BrokenCheckError(Exception):
+    """A check cannot even be asked: `path` is the canary's field that it comes from; `str()` says why."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +53,18 @@ class Plan:
 def plan_checks(here: Situation) -> Plan:
     """What has to be asked before this canary may take its next step."""
     checks: list[Check] = []
-    for index, metric in enumerate(here.canary.spec.analysis.metrics):
-        path = f"spec.analysis.metrics[{index}]"
-        try:
-            checks.extend(_checks_of(here, metric, path))
-        except TemplateError as error:
-            message = f"Metric query failed for {metric.name}: {path}.query: {error}"
-            return Plan(
-                broken=Held(
-                    message=message, refusal=Refusal.QUERY_REFUSED, remedy=f"mend {path}.query"
+    # Metrics of templates come last, as in Flagger.
+    for part in (_checks_of, _template_checks):
+        for index, metric in enumerate(here.canary.spec.analysis.metrics):
+            path = f"spec.analysis.metrics[{index}]"
+            try:
+                checks.extend(part(here, metric, path))
+            except BrokenCheckError as error:
+                message = f"Metric query failed for {metric.name}: {error}"
+                held = Held(
+                    message=message, refusal=Refusal.QUERY_REFUSED, remedy=f"mend {error.path}"
                 )
-            )
+                return Plan(broken=held)
     return Plan(checks=tuple(checks))
 
 
@@ -62,6 +78,8 @@ def verdict(here: Situation, plan: Plan) -> Passed | Held | None:
     for check in plan.checks:
         answer = (answers or {})[check]
         match answer:
+            case NoData() if check.no_data is NoDataPolicy.PASS:
+                continue
             case NoData(reason):
                 return _no_values(here, check, reason)
             case QueryFailed():
@@ -91,6 +109,33 @@ def _checks_of(here: Situation, metric: CanaryMetric, path: str) -> Iterator[Che
         yield _check(here, metric, Measure.CUSTOM, metric.query, f"{path}.query")
 
 
+def _template_checks(here: Situation, metric: CanaryMetric, path: str) -> Iterator[Check]:
+    ref = metric.template_ref
+    if ref is None:
+        return
+    path = f"{path}.templateRef"
+    key = Key(ref.namespace or here.canary.namespace, ref.name)
+    if here.snapshot.settings.no_cross_namespace_refs and key.namespace != here.canary.namespace:
+        raise BrokenCheckError(path, f"namespace {key.namespace!r} is not the canary's")
+    found = here.snapshot.templates.get(key)
+    if not isinstance(found, MetricTemplate):
+        reason = f"there is no MetricTemplate {key}" if found is None else str(found)
+        raise BrokenCheckError(path, reason)
+    provider = found.spec.provider
+    source = Source(
+        type=provider.type,
+        namespace=key.namespace,
+        template=key.name,
+        window=parse_prometheus_duration(metric.window),
+        address=provider.address or "",
+        region=provider.region or "",
+        secret=provider.secret_ref.name if provider.secret_ref else "",
+        headers=tuple(sorted((name, tuple(values)) for name, values in provider.headers.items())),
+        verify=not provider.insecure_skip_verify,
+    )
+    yield replace(_check(here, metric, Measure.CUSTOM, found.spec.query, path), source=source)
+
+
 def _check(
     here: Situation, metric: CanaryMetric, measure: Measure, template: str, path: str
 ) -> Check:
@@ -112,10 +157,15 @@ def _check(
         if allowed is None
         else Bounds(min=allowed.min, max=allowed.max)
     )
+    try:
+        query = render_query(template, variables)
+    except TemplateError as error:
+        raise BrokenCheckError(path, str(error)) from None
     return Check(
         metric=metric.name,
         measure=measure,
-        query=render_query(template, variables),
+        query=query,
+        no_data=NoDataPolicy(metric.no_data_policy or NoDataPolicy.FAIL),
         bounds=bounds,
         address=metrics_address(here),
         field=path,
@@ -123,7 +173,9 @@ def _check(
 
 
 def _no_values(here: Situation, check: Check, reason: str) -> Held:
-    if check.measure is Measure.CUSTOM:
+    if check.source is not None:
+        message = f"Halt advancement no values found for custom metric: {check.metric}: {reason}"
+    elif check.measure is Measure.CUSTOM:
         message = f"Halt advancement no values found for metric: {check.metric}"
     else:
         message = (
@@ -136,10 +188,17 @@ def _no_values(here: Situation, check: Check, reason: str) -> Held:
         message=message,
         refusal=Refusal.NO_VALUES,
         remedy=f"{check.field}: send traffic to the canary during its analysis, or mend the query",
+        counts=check.no_data is not NoDataPolicy.HOLD,
     )
 
 
 def _query_failed(check: Check, failed: QueryFailed) -> Held:
+    if check.source is not None:
+        return Held(
+            message=f"Metric query failed for {check.metric}: {check.field}: {failed.reason}",
+            refusal=Refusal.METRICS_UNREACHABLE if failed.retriable else Refusal.QUERY_REFUSED,
+            remedy=f"mend {check.source.name}, or what it names",
+        )
     about = f" for {check.metric}" if check.measure is Measure.CUSTOM else ""
     if failed.retriable:
         return Held(

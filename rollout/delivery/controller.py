@@ -6,6 +6,8 @@ Wires the rooms together and decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
@@ -15,16 +17,34 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry
 
-from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, Kind
+from rollout.api.kinds import (
+    ALERT_PROVIDER,
+    CANARY,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    METRIC_TEMPLATE,
+    SECRET,
+    SERVICE,
+    Kind,
+)
 from rollout.delivery.act import Actor
+from rollout.delivery.alerts.routes import Chat
+from rollout.delivery.alerts.sender import AlertSender
+from rollout.delivery.hooks.caller import HookCaller, HookDesk
+from rollout.delivery.hooks.events import EventHooks
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.probe import Probe
-from rollout.delivery.reconcile import Reconciler
+from rollout.delivery.reconcile import Reconciler, utc_now
 from rollout.delivery.routing import router_for
+from rollout.delivery.secrets import SecretReader
 from rollout.delivery.snapshot import Settings
 from rollout.delivery.webhook import validate
+from rollout.http.client import HttpClient
 from rollout.judge.evidence.prometheus import Prometheus
+from rollout.judge.evidence.providers.setup import World
+from rollout.judge.evidence.providers.tokens import Tokens
+from rollout.judge.evidence.sources import Sources
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -62,6 +82,9 @@ class Options:
     include_label_prefix: tuple[str, ...] = ()
     enable_config_tracking: bool = True
     cluster_name: str = ""
+    event_webhook: str = ""
+    chats: tuple[Chat, ...] = ()
+    no_cross_namespace_refs: bool = False
     system_namespace: str = "rollout-system"
 
     @property
@@ -74,6 +97,7 @@ class Options:
             include_label_prefixes=self.include_label_prefix,
             config_tracking=self.enable_config_tracking,
             minimum_interval=self.minimum_interval,
+            no_cross_namespace_refs=self.no_cross_namespace_refs,
         )
 
 
@@ -84,11 +108,14 @@ async def run(options: Options, stop: asyncio.Event | None = None) -> None:
     stop = stop or _stopped_by_signals()
     registry = CollectorRegistry()
     kube_metrics = KubeMetrics(registry)
-    async with await Client.connect(options.kubeconfig, metrics=kube_metrics) as client:
+    async with (
+        await Client.connect(options.kubeconfig, metrics=kube_metrics) as client,
+        HttpClient() as http,
+    ):
         cache = Cache(client, options.namespace or None, metrics=kube_metrics)
         recorder = EventRecorder(client, COMPONENT, metrics=kube_metrics)
         async with asyncio.TaskGroup() as group:
-            delivery = _Delivery(options, client, cache, recorder, registry, group)
+            delivery = _Delivery(options, client, http, cache, recorder, registry, group)
             tasks = [
                 group.create_task(work)
                 for work in (cache.run(), recorder.run(), *delivery.servers())
@@ -99,6 +126,7 @@ async def run(options: Options, stop: asyncio.Event | None = None) -> None:
             working.cancel()
             await asyncio.wait([working])
             await recorder.flush(_FLUSH_SECONDS)
+            await delivery.close(_FLUSH_SECONDS)
             for task in (*tasks, *delivery.background):
                 task.cancel()
         delivery.prometheus.close()
@@ -111,6 +139,7 @@ class _Delivery:
         self,
         options: Options,
         client: Client,
+        http: HttpClient,
         cache: Cache,
         recorder: EventRecorder,
         registry: CollectorRegistry,
@@ -127,14 +156,28 @@ class _Delivery:
         self._observer = Observer(stores, options.settings)
         for store in stores.values():
             store.subscribe(self._changed)
-        probe = Probe(self.prometheus, recorder, group, self.background)
+        secrets = SecretReader(client, stores[SECRET] if options.enable_config_tracking else None)
+        self._hooks = HookDesk(HookCaller(http, secrets), self._queue.add, group)
+        self._alerts = AlertSender(
+            http,
+            secrets,
+            stores[ALERT_PROVIDER].get,
+            group,
+            chats=options.chats,
+            cluster=options.cluster_name,
+        )
+        tells = EventHooks(recorder, self._hooks.tell, utc_now, everywhere=options.event_webhook)
+        world = World(http=http, tokens=Tokens(), now=utc_now, environment=os.environ, kube=client)
+        evidence = Sources(self.prometheus, secrets, world)
         self._reconciler = Reconciler(
             self._observer,
-            Actor(Writer(client, cache), stores, recorder),
-            self.prometheus,
+            Actor(Writer(client, cache), stores, tells),
+            evidence,
             DeliveryMetrics(registry, options.mesh_provider),
             again=self._queue.add_after,
-            probe=probe.start,
+            probe=Probe(evidence, tells, group, self.background).start,
+            hooks=self._hooks,
+            alert=self._alerts.send,
         )
 
     def servers(self) -> list[Coroutine[Any, Any, None]]:
@@ -157,6 +200,15 @@ class _Delivery:
                 log.warning("waiting for the API server", error=str(error))
         log.info("delivering", namespace=self._options.namespace or "all")
         await run_workers(self._queue, self._look, _WORKERS)
+
+    async def close(self, seconds: float) -> None:
+        """Let alerts and event hooks that are under way end, for a while; give up everything else."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._alerts.idle()
+                await self._hooks.idle()
+        self._alerts.close()
+        self._hooks.close()
 
     async def _look(self, key: Key) -> None:
         if not await self._reconciler.reconcile(key):
@@ -192,7 +244,8 @@ class _Delivery:
 def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     """A store for every kind that delivery reads; configs only where they are tracked."""
     router = router_for(settings.mesh_provider)
-    kinds = (CANARY, DEPLOYMENT, SERVICE, *(router.kinds() if router else ()))
+    always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, DEPLOYMENT, SERVICE)
+    kinds = (*always, *(router.kinds() if router else ()))
     stores = {kind: cache.watch(kind) for kind in kinds}
     for kind in (CONFIG_MAP, SECRET):
         stores[kind] = (

@@ -13,11 +13,13 @@ from rollout.api.canary import Canary, Phase, unsupported
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.delivery.actions import Decision, Event
 from rollout.delivery.objects.primary import selector_label
+from rollout.delivery.phases.announce import announced
 from rollout.delivery.phases.decide_analysis import decide_analysis
 from rollout.delivery.phases.decide_bootstrap import decide_bootstrap
 from rollout.delivery.phases.decide_deletion import decide_deletion, has_finalizer, hold, let_go
 from rollout.delivery.phases.decide_promotion import decide_promotion
 from rollout.delivery.phases.decide_settled import decide_settled
+from rollout.delivery.phases.decide_waiting import decide_waiting
 from rollout.delivery.refusals import FIELDS_IGNORED, Refusal
 from rollout.delivery.routing import SUPPORTED_PROVIDERS, router_for
 from rollout.delivery.situation import Situation, refuse
@@ -46,7 +48,8 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     here = _situation(seen, canary, now)
     if isinstance(here, Decision):
         return here
-    return _with_finalizer(here, _with_notice(seen, _decide_phase(here), ignored, now))
+    decision = announced(here, _decide_phase(here))
+    return _with_finalizer(here, _with_notice(seen, decision, ignored, now))
 
 
 def _decide_phase(here: Situation) -> Decision:
@@ -55,7 +58,9 @@ def _decide_phase(here: Situation) -> Decision:
             return decide_bootstrap(here)
         case Phase.INITIALIZED | Phase.SUCCEEDED | Phase.FAILED:
             return decide_settled(here)
-        case Phase.PROGRESSING | Phase.WAITING | Phase.WAITING_PROMOTION:
+        case Phase.WAITING:
+            return decide_waiting(here)
+        case Phase.PROGRESSING | Phase.WAITING_PROMOTION:
             return decide_analysis(here)
         case Phase.PROMOTING | Phase.FINALISING:
             return decide_promotion(here)

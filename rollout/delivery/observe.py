@@ -9,7 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
-from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SECRET, SERVICE, Kind
+from rollout.api.kinds import (
+    ALERT_PROVIDER,
+    CANARY,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    METRIC_TEMPLATE,
+    SECRET,
+    SERVICE,
+    Kind,
+)
+from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.objects.configs import ConfigRef, is_tracked, referenced_configs
 from rollout.delivery.objects.metadata import canary_name, primary_name
 from rollout.delivery.routing import router_for
@@ -51,6 +61,7 @@ class Observer:
             objects={(kind, each["metadata"]["name"]): each for kind, each in self._objects(obj)},
             configs=self._configs(key.namespace, target.name) if target else {},
             rival=self._rival(obj, target) if target else "",
+            templates=self._templates(obj),
             answers=answers,
         )
 
@@ -65,6 +76,8 @@ class Observer:
             ref = ConfigRef(kind == SECRET, key.name)
             users = self._stores[DEPLOYMENT].by_index(_BY_CONFIG, (key.namespace, ref))
             return {each for user in users for each in self._by_target(key_of(user))}
+        if kind in {METRIC_TEMPLATE, ALERT_PROVIDER}:
+            return set()  # read with the next check, or the next alert
         if kind == DEPLOYMENT:
             names = (key.name, key.name.removesuffix("-primary"))
             return {each for name in names for each in self._by_target(Key(key.namespace, name))}
@@ -117,6 +130,18 @@ class Observer:
             if config is not None and is_tracked(config, secret=ref.secret)
         }
 
+    def _templates(self, canary: Object) -> dict[Key, MetricTemplate | InvalidObject]:
+        found: dict[Key, MetricTemplate | InvalidObject] = {}
+        for key in _templates_of(canary):
+            template = self._stores[METRIC_TEMPLATE].get(*key)
+            if template is None:
+                continue
+            try:
+                found[key] = MetricTemplate.parse(template)
+            except InvalidObject as error:
+                found[key] = error
+        return found
+
     def _rival(self, canary: Object, target: Key) -> str:
         """The canary that had the target first, where it was not this one."""
         others: Iterable[Object] = self._stores[CANARY].by_index(_BY_TARGET, target)
@@ -141,6 +166,14 @@ def _apex_of(canary: Object) -> Iterator[Key]:
         yield Key(canary["metadata"]["namespace"], name)
     else:
         yield from _target_of(canary)
+
+
+def _templates_of(canary: Object) -> Iterator[Key]:
+    metrics = ((canary.get("spec") or {}).get("analysis") or {}).get("metrics") or ()
+    for metric in metrics if isinstance(metrics, list) else ():
+        ref = metric.get("templateRef") if isinstance(metric, dict) else None
+        if isinstance(ref, dict) and isinstance(ref.get("name"), str):
+            yield Key(str(ref.get("namespace") or canary["metadata"]["namespace"]), ref["name"])
 
 
 def _configs_of(deployment: Object) -> Iterator[tuple[str, ConfigRef]]:

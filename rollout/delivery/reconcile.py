@@ -7,16 +7,20 @@ and an event like any other refusal; what it merely cannot do now is tried again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
 
+from rollout.api.canary import Canary
 from rollout.api.kinds import CANARY, DEPLOYMENT, SERVICE
 from rollout.delivery.act import Actor, WriteFailed
 from rollout.delivery.actions import Decision
+from rollout.delivery.alerts.alert import Alert
 from rollout.delivery.decide import decide
+from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.refusals import NAMES, Refusal
@@ -43,6 +47,22 @@ class Evidence(Protocol):
         ...
 
 
+class Hooks(Protocol):
+    """Who calls hooks: `rollout.delivery.hooks.caller.HookDesk`."""
+
+    def outcomes(self, key: Key) -> Mapping[HookCall, Outcome]:
+        """What the canary's calls came to so far."""
+        ...
+
+    def ask(self, key: Key, calls: Iterable[HookCall]) -> None:
+        """Have calls made, and the canary looked at when they are answered."""
+        ...
+
+    def used(self, key: Key) -> None:
+        """Forget the canary's calls."""
+        ...
+
+
 def utc_now() -> datetime:
     """The clock of the shell."""
     return datetime.now(UTC)
@@ -60,16 +80,20 @@ class Reconciler:
         *,
         again: Callable[[Key, timedelta], None],
         probe: Callable[[Snapshot], None],
+        hooks: Hooks,
+        alert: Callable[[Canary, tuple[Alert, ...]], None],
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._observer, self._actor, self._evidence = observer, actor, evidence
         self._metrics, self._again, self._probe, self._clock = metrics, again, probe, clock
+        self._hooks, self._alert = hooks, alert
         self._due: dict[Key, datetime] = {}
+        self._rest: dict[Key, datetime] = {}
 
     async def reconcile(self, key: Key) -> bool:
         """One look. False asks the caller to look again after a back-off."""
         began = self._clock()
-        seen = self._observer.snapshot(key)
+        seen = self._see(key)
         if seen is None:
             self._forget(key)
             return True
@@ -77,6 +101,7 @@ class Reconciler:
         seen, decision = await self._decide(key, seen)
         if seen is None or decision is None:
             return True
+        self._ask(key, decision)
         went_well = await self._act(key, seen, decision)
         self._metrics.looked(seen, decision, (self._clock() - began).total_seconds())
         if decision.wake is not None:
@@ -86,6 +111,24 @@ class Reconciler:
             self._probe(seen)
         return went_well
 
+    def _see(self, key: Key, answers: Mapping[Check, Answer] | None = None) -> Snapshot | None:
+        seen = self._observer.snapshot(key, answers)
+        if seen is None:
+            return None
+        return replace(seen, hooks=self._hooks.outcomes(key), rest=self._rest.get(key))
+
+    def _ask(self, key: Key, decision: Decision) -> None:
+        """Have hooks called that the decision waits for; forget what they said once it waits for none."""
+        if decision.hooks:
+            self._hooks.ask(key, decision.hooks)
+            return
+        if not decision.checks:
+            self._hooks.used(key)
+        if decision.rest is not None:
+            self._rest[key] = decision.rest
+        else:
+            self._rest.pop(key, None)
+
     async def _decide(self, key: Key, seen: Snapshot) -> tuple[Snapshot | None, Decision | None]:
         decision = decide(seen, self._clock())
         if not decision.checks:
@@ -93,7 +136,7 @@ class Reconciler:
         answers = await asyncio.gather(*map(self._evidence.answer, decision.checks))
         self._metrics.answered(seen, decision.checks, answers)
         # The world may have moved while the queries ran; what is decided now is about the world as it is.
-        now_seen = self._observer.snapshot(key, dict(zip(decision.checks, answers, strict=True)))
+        now_seen = self._see(key, dict(zip(decision.checks, answers, strict=True)))
         if now_seen is None:
             return None, None
         decision = decide(now_seen, self._clock())
@@ -106,6 +149,8 @@ class Reconciler:
             await self._actor.carry_out(seen, decision)
         except WriteFailed as failed:
             return await self._write_failed(key, failed)
+        if decision.alerts and isinstance(seen.canary, Canary):
+            self._alert(seen.canary, decision.alerts)
         if decision.status != seen.status:
             log.info(
                 "canary moved",
@@ -156,5 +201,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._due.pop(key, None)
+        self._rest.pop(key, None)
+        self._hooks.used(key)
         self._actor.forget(key)
         self._metrics.gone(key)

@@ -13,6 +13,8 @@ from enum import Enum, auto
 SYNCED = "Synced"
 BLOCKED = "Blocked"
 """The condition that is True while something that a person may have to mend holds the canary."""
+POST_ROLLOUT = "PostRollout"
+"""The condition that is Unknown while post-rollout hooks have to be called, then whether they agreed."""
 FIELDS_IGNORED = "FieldsIgnored"
 """The condition that is True while the canary uses fields that this version does not act upon."""
 
@@ -33,6 +35,7 @@ class Refusal(Enum):
     METRICS_UNREACHABLE = auto()
     QUERY_REFUSED = auto()
     NO_VALUES = auto()
+    HOOK_FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +70,5 @@ NAMES: Mapping[Refusal, Names] = {
     Refusal.METRICS_UNREACHABLE: _flaggers("MetricsUnreachable", "metrics_unreachable"),
     Refusal.QUERY_REFUSED: _flaggers("QueryRefused", "query_refused"),
     Refusal.NO_VALUES: _flaggers("NoValues", "no_values"),
+    Refusal.HOOK_FAILED: _flaggers("HookFailed", "hook_failed"),
 }

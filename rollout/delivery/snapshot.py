@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import DEPLOYMENT, Kind
+from rollout.api.metrictemplate import MetricTemplate
+from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.objects.configs import ConfigRef
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.status import Status
 from rollout.judge.checks import Answer, Check
-from rollout.kube.objects import Object
+from rollout.kube.objects import Key, Object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class Settings:
     config_tracking: bool = True
     minimum_interval: timedelta = timedelta(seconds=10)
     settle_seconds: float = 2.0
+    no_cross_namespace_refs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +40,10 @@ class Snapshot:
     """One canary and what it needs, as last seen. `canary` is what is wrong with it where it cannot be read.
 
     `objects` are those of the canary's namespace that delivery asks for by kind and name; `configs` are the ones that
-    the target's template names and that are tracked. `rival` is another canary that had the target first. `answers` are
-    there only right after the checks that a decision asked for.
+    the target's template names and that are tracked. `rival` is another canary that had the target first. `templates` are
+    the MetricTemplates that its metrics name. `answers` are there only right after the checks that a decision asked for;
+    `hooks` from when the hooks that decisions asked for answered until a decision asks for none. `rest` is until when a
+    decision wanted nothing to be asked.
     """
 
     obj: Object = field(repr=False)
@@ -48,7 +53,10 @@ class Snapshot:
     objects: Mapping[tuple[Kind, str], Object] = field(default_factory=dict, repr=False)
     configs: Mapping[ConfigRef, Object] = field(default_factory=dict, repr=False)
     rival: str = ""
+    templates: Mapping[Key, MetricTemplate | InvalidObject] = field(default_factory=dict)
     answers: Mapping[Check, Answer] | None = None
+    hooks: Mapping[HookCall, Outcome] = field(default_factory=dict)
+    rest: datetime | None = None
 
     @property
     def namespace(self) -> str:

@@ -7,9 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import TypeAlias
 
 from rollout.judge.thresholds import Bounds, Measure
+
+
+class NoDataPolicy(StrEnum):
+    """What a query without a value means."""
+
+    FAIL = "fail"
+    """A failed check."""
+    HOLD = "hold"
+    """Not yet: nothing moves, and nothing counts."""
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    """A good check."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,7 @@ class Check:
     address: str
     field: str
     source: Source | None = None
+    no_data: NoDataPolicy = NoDataPolicy.FAIL
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,6 @@ _NOT_YET: tuple[_Row, ...] = (
     _Row("spec.analysis.match", "remove it; every request takes part"),
     _Row("spec.analysis.mirror", "remove it"),
     _Row("spec.analysis.mirrorWeight", "remove it"),
-    _Row("spec.analysis.metrics[].templateRef", "put the template's query into query"),
-    _Row("spec.analysis.webhooks", "remove them; metrics decide"),
-    _Row("spec.analysis.alerts", "remove them; events tell the same"),
     _Row("spec.analysis.sessionAffinity", "remove it"),
 )
 

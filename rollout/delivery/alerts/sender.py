@@ -18,6 +18,7 @@ from rollout.delivery.alerts.alert import Alert
 from rollout.delivery.alerts.routes import Chat, NoChatError, Wish, chat_of, request_for, wishes
 from rollout.delivery.hooks.caller import Secrets
 from rollout.http.client import HttpClient, NoReplyError, Request
+from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 
 log = structlog.get_logger(__name__)
@@ -73,7 +74,7 @@ class AlertSender:
         for wish in wishes(canary, alert):
             try:
                 chat = await self._chat(wish)
-            except (NoChatError, InvalidObject) as error:
+            except (NoChatError, InvalidObject, KubeError) as error:
                 where = f"Canary {canary.namespace}/{canary.name}: {wish.path}"
                 log.error("alert not sent", alert=where, error=str(error))
             else:

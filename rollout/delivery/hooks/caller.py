@@ -15,6 +15,7 @@ import structlog
 from rollout.delivery.hooks.attempts import is_retried, outcome, pause
 from rollout.delivery.hooks.call import HookCall, Outcome, Refused
 from rollout.http.client import HttpClient, NoReplyError, Request
+from rollout.kube.errors import KubeError
 from rollout.kube.objects import Key
 
 log = structlog.get_logger(__name__)
@@ -39,10 +40,13 @@ class HookCaller:
         """Make one call, as often as its retries allow, and say what came of it."""
         headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
         if call.secret:
-            found = await self._secrets(call.namespace, call.secret)
+            where = f"{call.path}.headersFrom.secretRef: Secret {call.namespace}/{call.secret}"
+            try:
+                found = await self._secrets(call.namespace, call.secret)
+            except KubeError as error:
+                return Refused(f"{where} is not had: {error}")
             if found is None:
-                where = f"{call.path}.headersFrom.secretRef"
-                return Refused(f"{where}: there is no Secret {call.namespace}/{call.secret}")
+                return Refused(f"{where} is not there; create it")
             headers = (*headers, *((name, value.strip()) for name, value in found.items()))
         request = Request(
             method="POST",
@@ -106,6 +110,11 @@ class HookDesk:
             task = self._group.create_task(self._tell(call))
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
+
+    async def idle(self) -> None:
+        """Wait until everything that nobody waits for is told."""
+        while self._telling:
+            await asyncio.wait(self._telling)
 
     def close(self) -> None:
         """Give up everything that is under way."""

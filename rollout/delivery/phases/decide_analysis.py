@@ -6,12 +6,24 @@ program ended in between, is the same step again. A promotion that had begun is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Action, Decision, Event
 from rollout.delivery.checking import Held, plan_checks, verdict
+from rollout.delivery.hooks.call import HookType
+from rollout.delivery.hooks.consult import Answered, Asking, consult
+from rollout.delivery.phases.gates import (
+    asking,
+    passed,
+    promotion,
+    resting,
+    rollback_asked_for,
+    traffic_increase,
+)
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.readiness import Ready, Stuck, Waiting
-from rollout.delivery.refusals import BLOCKED, NAMES
+from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
 from rollout.delivery.situation import Situation
 from rollout.delivery.strategies.weighted import next_weight
 
@@ -24,7 +36,11 @@ def decide_analysis(here: Situation) -> Decision:
         return promote(here)
     if here.status.failed_checks >= here.canary.threshold:
         failed = here.status.failed_checks
-        return roll_back(here, f"Rolling back {here.name} failed checks threshold reached {failed}")
+        return roll_back(
+            here,
+            f"Rolling back {here.name} failed checks threshold reached {failed}",
+            alert=f"Failed checks threshold reached {failed}",
+        )
     return _not_ready(here) or _step(here)
 
 
@@ -60,7 +76,7 @@ def _not_ready(here: Situation) -> Decision | None:
     primary, target = here.primary_ready, here.target_ready
     if primary is None:
         message = f"Deployment {here.primary_name} is gone while {here.target_name} is analysed"
-        return roll_back(here, message)
+        return roll_back(here, message, alert=message)
     if not isinstance(primary, Ready) and not here.canary.spec.skip_analysis:
         until = primary.until if isinstance(primary, Waiting) else None
         message = f"{here.primary_name} not ready: {primary.message}"
@@ -70,7 +86,8 @@ def _not_ready(here: Situation) -> Decision | None:
     message = f"canary deployment {here.target_name} not ready: {target.message}"
     if isinstance(target, Stuck):
         exceeded = f"Rolling back {here.name} progress deadline exceeded {message}"
-        return roll_back(here, message, exceeded)
+        alert = f"Progress deadline exceeded {message}"
+        return roll_back(here, message, exceeded, alert=alert)
     return here.wait(message, share=share, until=target.until)
 
 
@@ -78,26 +95,66 @@ def _step(here: Situation) -> Decision:
     if here.canary.spec.skip_analysis:
         return promote(here)
     share = here.status.canary_weight
-    if here.now < here.due:
-        return Decision(actions=here.upkeep(share), status=here.status, wake=here.due)
-    if share == 0:
-        return _advance(
-            here,
-            next_weight(here.canary, 0),
-            Event(f"Starting canary analysis for {here.target_name}"),
-        )
-    outcome = verdict(here, plan_checks(here))
+    due = max(here.due, here.snapshot.rest or here.due)
+    if here.now < due:
+        rest = here.snapshot.rest
+        return Decision(actions=here.upkeep(share), status=here.status, wake=due, rest=rest)
+    weight = next_weight(here.canary, share)
+    judged = (_before_traffic,) if share == 0 else (_external_checks, _metrics)
+    told: list[Event] = []
+    for gate in (rollback_asked_for, *judged, traffic_increase, *((promotion,) * (weight is None))):
+        outcome = gate(here)
+        if isinstance(outcome, Decision):
+            # What is only asked for is asked again with the answers; until then nothing has happened.
+            concludes = not (outcome.hooks or outcome.checks)
+            return replace(outcome, events=(*told, *outcome.events)) if concludes else outcome
+        told.extend(outcome)
+    return _advance(here, weight, *told)
+
+
+def _before_traffic(here: Situation) -> Decision | tuple[Event, ...]:
+    """Nothing can be measured before the first requests; hooks may try the canary."""
+    answered = consult(here, HookType.PRE_ROLLOUT)
+    if isinstance(answered, Asking):
+        return asking(here, answered, 0)
+    starting = Event(f"Starting canary analysis for {here.target_name}")
+    if answered.refused is None:
+        return (starting, *passed(HookType.PRE_ROLLOUT, answered))
+    what = f"pre-rollout check {answered.refused.name}"
+    return _hold(here, _hook_failed(here, what, answered))
+
+
+def _external_checks(here: Situation) -> Decision | tuple[Event, ...]:
+    answered = consult(here, HookType.ROLLOUT, Phase.PROGRESSING)
+    if isinstance(answered, Asking):
+        return asking(here, answered, here.status.canary_weight)
+    if answered.refused is None:
+        return ()
+    return _hold(here, _hook_failed(here, f"external check {answered.refused.name}", answered))
+
+
+def _hook_failed(here: Situation, what: str, answered: Answered) -> Held:
+    path = answered.refused.path if answered.refused else ""
+    return Held(
+        message=f"Halt {here.name} advancement {what} failed {answered.reason}",
+        refusal=Refusal.HOOK_FAILED,
+        remedy=f"{path}: mend what it checks, or the service",
+    )
+
+
+def _metrics(here: Situation) -> Decision | tuple[Event, ...]:
+    plan = plan_checks(here)
+    outcome = verdict(here, plan)
     if outcome is None:
-        checks = plan_checks(here).checks
-        return Decision(actions=here.upkeep(share), status=here.status, checks=checks)
-    if isinstance(outcome, Held):
-        return _hold(here, outcome)
-    return _advance(here, next_weight(here.canary, share))
+        share = here.status.canary_weight
+        return Decision(actions=here.upkeep(share), status=here.status, checks=plan.checks)
+    return _hold(here, outcome) if isinstance(outcome, Held) else ()
 
 
 def _advance(here: Situation, weight: int | None, *events: Event) -> Decision:
     if weight is None:
-        return promote(here)
+        promoted = promote(here)
+        return replace(promoted, events=(*events, *promoted.events))
     actions: tuple[Action, ...] = here.upkeep(weight)
     return Decision(
         actions=actions,
@@ -108,13 +165,17 @@ def _advance(here: Situation, weight: int | None, *events: Event) -> Decision:
 
 
 def _hold(here: Situation, held: Held) -> Decision:
-    """A check failed: it counts, and nothing moves."""
+    """A check failed: nothing moves, and it counts unless the canary says that it only waits."""
     status = here.fresh_status
     if held.refusal is not None:
         names = NAMES[held.refusal]
         status = here.status.with_condition(
             BLOCKED, "True", names.condition, f"{held.message} ({held.remedy})", here.now
         )
+    if not held.counts:
+        event = Event(held.message, warning=True, once=True)
+        waits = Decision(status=status, events=(event,), refusal=held.refusal)
+        return resting(here, here.status.canary_weight, waits)
     return Decision(
         actions=here.upkeep(here.status.canary_weight),
         status=status.check_failed(here.now),

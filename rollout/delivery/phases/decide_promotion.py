@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Action, Decision, Event, Settle
+from rollout.delivery.alerts.alert import Alert, Severity
 from rollout.delivery.readiness import Ready, Stuck, Waiting
 from rollout.delivery.routing.router import TOTAL
 from rollout.delivery.situation import Situation
@@ -79,4 +80,5 @@ def _primary_failed(here: Situation, state: Stuck) -> Decision:
         actions=here.upkeep(share),
         status=failed.stepped(here.now, weight=share),
         events=(Event(message, warning=True),),
+        alerts=(Alert(f"Promotion failed, primary not ready: {state.message}", Severity.ERROR),),
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollout.api.canary.status import Phase
-from rollout.delivery.actions import Decision, Event
+from rollout.delivery.actions import Decision
+from rollout.delivery.hooks.call import HookType
+from rollout.delivery.hooks.consult import Asking, consult
+from rollout.delivery.phases.decide_after import decide_after, is_pending
 from rollout.delivery.phases.decide_bootstrap import create_primary
+from rollout.delivery.phases.gates import asking, begin, halted_rollout
 from rollout.delivery.readiness import Ready, Stuck
 from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
@@ -17,6 +20,8 @@ def decide_settled(here: Situation) -> Decision:
     share = here.status.canary_weight
     if here.primary is None:
         return _restore_primary(here)
+    if is_pending(here.status):
+        return decide_after(here)
     if not here.changed:
         status = here.fresh_status
         if here.revision != status.last_applied_spec:
@@ -33,12 +38,10 @@ def decide_settled(here: Situation) -> Decision:
                 share=share,
             )
         return here.wait(message, share=share, until=state.until)
-    tracked = here.fresh_status.tracking(here.revision, here.configs)
-    return Decision(
-        actions=(*here.upkeep(0), here.scale_up()),
-        status=tracked.enter(Phase.PROGRESSING, here.now, kind=here.kind),
-        events=(Event(f"New revision detected! Scaling up {here.target_name}"),),
-    )
+    approval = consult(here, HookType.CONFIRM_ROLLOUT)
+    if isinstance(approval, Asking):
+        return asking(here, approval, share)
+    return begin(here) if approval.refused is None else halted_rollout(here, approval.refused)
 
 
 def _restore_primary(here: Situation) -> Decision:

@@ -200,8 +200,9 @@ def test_what_is_not_acted_upon_is_said() -> None:
     canary = Canary.parse(with_change(FULL, lambda spec: spec.update(provider="nginx")))
     paths = [error.path for error in unsupported(canary)]
     assert "spec.provider" in paths
-    assert "spec.analysis.webhooks" in paths
-    assert "spec.analysis.metrics[2].templateRef" in paths
+    assert "spec.upstreamRef" in paths
+    assert "spec.analysis.webhooks" not in paths
+    assert "spec.analysis.metrics[2].templateRef" not in paths
     assert all(error.remedy for error in unsupported(canary))
     assert "spec.service.headless" not in paths, "a false switch asks for nothing"
 

@@ -5,23 +5,28 @@ Deployment controller that obeys the test. Tests tell a canary's story in it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from rollout.api.canary import Canary
 from rollout.api.kinds import (
+    ALERT_PROVIDER,
     CANARY,
     CONFIG_MAP,
     DEPLOYMENT,
     DESTINATION_RULE,
+    METRIC_TEMPLATE,
     SECRET,
     SERVICE,
     VIRTUAL_SERVICE,
     Kind,
 )
 from rollout.delivery.act import Actor
+from rollout.delivery.alerts.alert import Alert
+from rollout.delivery.hooks.call import Agreed, HookCall, Outcome
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.reconcile import Reconciler
@@ -34,7 +39,17 @@ from rollout.kube.errors import Conflict, KubeError, NotFound
 from rollout.kube.objects import Key, Object, key_of, version_of
 from rollout.kube.store import Store
 
-KINDS = (CANARY, DEPLOYMENT, SERVICE, CONFIG_MAP, SECRET, VIRTUAL_SERVICE, DESTINATION_RULE)
+KINDS = (
+    CANARY,
+    METRIC_TEMPLATE,
+    ALERT_PROVIDER,
+    DEPLOYMENT,
+    SERVICE,
+    CONFIG_MAP,
+    SECRET,
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+)
 KEY = Key("shop", "catalog-release")
 START = datetime(2026, 1, 20, 22, 50, 16, tzinfo=UTC)
 INTERVAL = timedelta(seconds=45)
@@ -109,6 +124,31 @@ def merged(target: Object, patch: Mapping[str, Any]) -> Object:
     return result
 
 
+class Desk:
+    """Hooks that answer at once, as `World.hooks` says by their names; the others agree."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._outcomes: dict[HookCall, Outcome] = {}
+
+    def outcomes(self, key: Key) -> Mapping[HookCall, Outcome]:
+        assert key == KEY
+        return dict(self._outcomes)
+
+    def ask(self, key: Key, calls: Iterable[HookCall]) -> None:
+        assert key == KEY
+        for call in calls:
+            if call.name in self._world.hanging:
+                continue
+            self._world.calls.append(call)
+            self._outcomes[call] = self._world.hooks.get(call.name, Agreed())
+            self._world.hurry()
+
+    def used(self, key: Key) -> None:
+        assert key == KEY
+        self._outcomes.clear()
+
+
 class World:
     """The cluster and the controller in it. `now` moves only when the test says so."""
 
@@ -128,6 +168,10 @@ class World:
         self.writes_left: int | None = None
         self.wakes: list[datetime] = []
         self.probed = 0
+        self.hooks: dict[str, Outcome] = {}
+        self.hanging: set[str] = set()
+        self.calls: list[HookCall] = []
+        self.alerts: list[str] = []
         self.deaths = 0
         self.witnesses: list[Callable[[Kind, Object, Object], None]] = []
         self.stuck: set[str] = set()
@@ -150,6 +194,8 @@ class World:
             DeliveryMetrics(self.registry, "istio"),
             again=self._wake,
             probe=self._probe,
+            hooks=Desk(self),
+            alert=self._alert,
             clock=lambda: self.now,
         )
 
@@ -348,10 +394,17 @@ class World:
     async def _sleep(self, seconds: float) -> None:
         self.writes.append(f"sleep {seconds:g}")
 
+    def hurry(self) -> None:
+        """The canary is to be looked at once more."""
+        self._again = True
+
     def _wake(self, key: Key, delay: timedelta) -> None:
         assert key == KEY
         self._again |= delay <= timedelta(0)
         self.wakes.append(self.now + delay)
+
+    def _alert(self, _: Canary, alerts: tuple[Alert, ...]) -> None:
+        self.alerts += [f"{alert.severity.word}: {alert.message}" for alert in alerts]
 
     def _probe(self, seen: Snapshot) -> None:
         self.probed += 1
