@@ -30,6 +30,13 @@ from rollout.delivery.strategies.weighted import next_weight
 
 def decide_analysis(here: Situation) -> Decision:
     """The next move of a canary whose revision is under analysis."""
+    if here.primary is None:
+        # Neither side may lose its pods now: the canary's are the only ones left.
+        return here.refuse(
+            Refusal.PRIMARY_MISSING,
+            f"Deployment {here.primary_name} is gone while {here.target_name} is analysed; restore it from"
+            f" what was promoted last (traffic of Canary {here.name} stays as it is)",
+        )
     if here.changed:
         return _restart(here)
     if here.primary_is_current:
@@ -74,10 +81,7 @@ def _restart(here: Situation) -> Decision:
 def _not_ready(here: Situation) -> Decision | None:
     share = here.status.canary_weight
     primary, target = here.primary_ready, here.target_ready
-    if primary is None:
-        message = f"Deployment {here.primary_name} is gone while {here.target_name} is analysed"
-        return roll_back(here, message, alert=message)
-    if not isinstance(primary, Ready) and not here.canary.spec.skip_analysis:
+    if isinstance(primary, Waiting | Stuck) and not here.canary.spec.skip_analysis:
         until = primary.until if isinstance(primary, Waiting) else None
         message = f"{here.primary_name} not ready: {primary.message}"
         return here.wait(message, share=share, until=until)

@@ -152,3 +152,19 @@ async def test_a_template_that_names_what_is_not_there() -> None:
     assert "spec.analysis.metrics[0].query" in blocked["message"]
     assert "limit" in blocked["message"]
     assert world.served == (90, 10)
+
+
+async def test_a_primary_that_is_deleted_during_the_analysis_does_not_take_the_canary_along() -> (
+    None
+):
+    world = await initialized()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    world.remove(DEPLOYMENT, "catalog-primary")
+    await world.tick(2)
+    blocked = world.condition("Blocked")
+    assert blocked is not None
+    assert blocked["reason"] == "PrimaryMissing"
+    assert world.replicas() == 2
+    assert world.served == (80, 20)
