@@ -72,11 +72,13 @@ class Stream:
         self._encode = encode
         self._types: dict[str, Watched] = {}
         self._warming: set[str] = set()
+        self._resuming = False
 
     @property
-    def warming(self) -> frozenset[str]:
-        """Clusters that were sent and have not had their endpoints yet."""
-        return frozenset(self._warming)
+    def waiting(self) -> bool:
+        """Whether something is held back until the proxy asks for more: endpoints of clusters, or routes."""
+        clusters = self._types.get(names.CLUSTER)
+        return bool(self._warming) or bool(self._resuming and clusters and clusters.stale)
 
     @property
     def outstanding(self) -> frozenset[str]:
@@ -119,14 +121,16 @@ class Stream:
                 watched.stale.update(resource_names)
 
     def release(self) -> None:
-        """Waits no longer for clusters whose endpoints the proxy did not ask for."""
+        """Waits no longer for what the proxy did not ask for."""
         self._warming.clear()
+        self._resuming = False
 
     def receive(self, request: Request) -> list[Rejection]:
         """Takes in a request; answers what the proxy refused, as soon as that is known to the single resource."""
         watched = self._types.get(request.type_url)
         if watched is None:
             watched = self._types[request.type_url] = self._first(request)
+            self._resume(request)
         else:
             self._subscribe(watched, request)
         if watched.outstanding is None or request.nonce != watched.outstanding.nonce:
@@ -150,6 +154,13 @@ class Stream:
             greeted=not wildcard or bool(request.versions),
         )
 
+    def _resume(self, request: Request) -> None:
+        """A proxy that comes back has routes of its own: until it has asked for new ones, their clusters stay."""
+        if request.type_url == names.CLUSTER and request.versions:
+            self._resuming = True
+        if names.LISTENER in self._types and names.ROUTES in self._types:
+            self._resuming = False
+
     def _subscribe(self, watched: Watched, request: Request) -> None:
         for name in request.unsubscribe:
             if name == "*":
@@ -172,7 +183,8 @@ class Stream:
     def _refused(self, watched: Watched, answered: Response, error: str) -> list[Rejection]:
         sent = answered.resources
         for resource in sent:
-            watched.known.pop(resource.name, None)
+            # It may have an older one, or have taken this one and refused another: no version is known.
+            watched.known[resource.name] = ""
             self._warming.discard(resource.name)
         if len(sent) > 1:
             watched.suspects.extend(resource.name for resource in sent)
@@ -256,6 +268,8 @@ class Stream:
     def _cluster_removals(self) -> Response | None:
         watched = self._types.get(names.CLUSTER)
         if watched is None or watched.outstanding or watched.suspects or not watched.stale:
+            return None
+        if self._resuming:
             return None
         for type_url in (names.LISTENER, names.ROUTES):
             later = self._types.get(type_url)

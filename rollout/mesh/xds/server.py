@@ -158,7 +158,7 @@ class Server:
     async def _wait(self, connection: Connection) -> None:
         """Until there is something to do; a proxy that owes an answer for too long is given up."""
         stream, limits = connection.stream, self._limits
-        if not stream.outstanding and not stream.warming:
+        if not stream.outstanding and not stream.waiting:
             await connection.wake.wait()
             return
         patience = limits.answer if stream.outstanding else limits.warming
@@ -169,7 +169,5 @@ class Server:
             if stream.outstanding:
                 types = ", ".join(sorted(kind.rsplit(".", 1)[1] for kind in stream.outstanding))
                 raise TimeoutError(f"no answer to {types} for {patience:g} s") from None
-            log.warning(
-                "endpoints not asked for", proxy=connection.id, clusters=len(stream.warming)
-            )
+            log.info("proxy does not ask for what it was sent", proxy=connection.id)
             stream.release()

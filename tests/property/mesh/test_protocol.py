@@ -1,0 +1,195 @@
+"""The delta protocol against a naive proxy: whatever happens in whatever order, it ends up with what it should have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from rollout.mesh.translate import names
+from rollout.mesh.translate.resource import Resource, field_bytes
+from rollout.mesh.xds.protocol import Stream
+from rollout.mesh.xds.wire import Encoder, Request, Response
+
+SERVICES = st.sampled_from("abc")
+BAD = "bad"
+
+
+def made(type_url: str, name: str, version: str) -> Resource:
+    return Resource(name, version, field_bytes(2, f"{type_url} {name} {version}".encode()))
+
+
+class NaiveProxy:
+    """Does what Envoy does: takes everything by type, asks for endpoints of its clusters and routes of its listeners."""
+
+    def __init__(self) -> None:
+        self.have: dict[str, dict[str, str]] = {kind: {} for kind in names.ORDER}
+        self.asked: dict[str, set[str]] = {names.ENDPOINTS: set(), names.ROUTES: set()}
+        self.warm: set[str] = set()
+
+    def take(self, response: Response) -> list[Request]:
+        kind, have = response.type_url, self.have[response.type_url]
+        bad = [each for each in response.resources if each.version.startswith(BAD)]
+        if bad:
+            error = "refused " + ", ".join(each.name for each in bad)
+            return [Request(type_url=kind, nonce=response.nonce, error=error)]
+        for each in response.resources:
+            have[each.name] = each.version
+        for name in response.removed:
+            have.pop(name, None)
+        requests = [Request(type_url=kind, nonce=response.nonce)]
+        if kind == names.CLUSTER:
+            # While a changed cluster warms, the one before goes on serving.
+            self.warm &= set(have)
+            requests += self._interest(names.ENDPOINTS, set(have))
+        elif kind == names.ENDPOINTS:
+            self.warm |= {each.name for each in response.resources} & set(self.have[names.CLUSTER])
+        elif kind == names.LISTENER:
+            requests += self._interest(names.ROUTES, set(have))
+        return requests
+
+    def _interest(self, kind: str, wanted: set[str]) -> list[Request]:
+        new, gone = wanted - self.asked[kind], self.asked[kind] - wanted
+        self.asked[kind] = wanted
+        for name in gone:
+            self.have[kind].pop(name, None)
+        if not new and not gone:
+            return []
+        return [
+            Request(type_url=kind, subscribe=tuple(sorted(new)), unsubscribe=tuple(sorted(gone)))
+        ]
+
+    def reconnect(self) -> list[Request]:
+        found = []
+        for kind in names.ORDER:
+            subscribe = tuple(sorted(self.asked.get(kind, ())))
+            if kind in self.asked and not subscribe:
+                continue
+            found.append(
+                Request(type_url=kind, subscribe=subscribe, versions=dict(self.have[kind]))
+            )
+        return found
+
+
+class Delta(RuleBasedStateMachine):
+    """Services come, change and go; a listener and its routes lead to those that are there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.server: dict[str, dict[str, Resource]] = {kind: {} for kind in names.ORDER}
+        self.proxy = NaiveProxy()
+        self.counter = 0
+        self.to_server: list[Request] = []
+        self.to_proxy: list[Response] = []
+        self.reported: set[tuple[str, str]] = set()
+        self.spoilt: set[str] = set()
+
+    @initialize()
+    def connect(self) -> None:
+        self.stream = Stream(self.server, Encoder().encode)
+        self.to_proxy.clear()
+        self.to_server = self.proxy.reconnect()
+
+    def put(self, changed: dict[str, set[str]], kind: str, name: str, version: str | None) -> None:
+        if version is None:
+            self.server[kind].pop(name, None)
+        else:
+            self.server[kind][name] = made(kind, name, version)
+        changed.setdefault(kind, set()).add(name)
+
+    @rule(name=SERVICES, present=st.booleans(), bad=st.booleans())
+    def change_service(self, name: str, present: bool, bad: bool) -> None:
+        self.counter += 1
+        changed: dict[str, set[str]] = {}
+        self.spoilt |= {name} if bad else set()
+        version = f"{BAD if bad else 'v'}{self.counter}" if present else None
+        self.put(changed, names.CLUSTER, name, version)
+        self.put(changed, names.ENDPOINTS, name, f"v{self.counter}" if present else None)
+        self.put(changed, names.LISTENER, "80", "v1")
+        targets = ",".join(sorted(self.server[names.CLUSTER]))
+        self.put(changed, names.ROUTES, "80", f"v:{targets}:{self.counter}")
+        self.stream.changed(changed)
+
+    @rule(name=SERVICES)
+    def change_endpoints(self, name: str) -> None:
+        if name in self.server[names.ENDPOINTS]:
+            self.counter += 1
+            changed: dict[str, set[str]] = {}
+            self.put(changed, names.ENDPOINTS, name, f"v{self.counter}")
+            self.stream.changed(changed)
+
+    @rule()
+    def reconnects(self) -> None:
+        self.connect()
+
+    @rule(steps=st.integers(1, 6))
+    def exchange(self, steps: int) -> None:
+        for _ in range(steps):
+            self.step()
+
+    def step(self) -> bool:
+        if self.to_proxy:
+            self.deliver(self.to_proxy.pop(0))
+            return True
+        if self.to_server:
+            for rejection in self.stream.receive(self.to_server.pop(0)):
+                self.reported.add((rejection.name, rejection.version))
+        sent = self.stream.poll()
+        self.to_proxy += sent
+        return bool(sent or self.to_server)
+
+    def deliver(self, response: Response) -> None:
+        had = dict(self.proxy.have[names.CLUSTER])
+        self.to_server += self.proxy.take(response)
+        if response.type_url == names.ROUTES:
+            for each in response.resources:
+                self.assert_usable(each.version)
+        if response.type_url == names.CLUSTER and response.removed:
+            route = self.proxy.have[names.ROUTES].get("80", "v::")
+            gone = set(response.removed) & set(had)
+            assert not gone & set(route.split(":")[1].split(",")), "a cluster in use was removed"
+
+    def assert_usable(self, route: str) -> None:
+        """A route that arrives leads to clusters which are there and warm, unless the proxy was sent a bad one."""
+        for target in filter(None, route.split(":")[1].split(",")):
+            assert target in self.spoilt or target in self.proxy.warm, f"{target} is not warm"
+
+    @invariant()
+    def one_unanswered_of_each_type(self) -> None:
+        types = [each.type_url for each in self.to_proxy]
+        assert len(types) == len(set(types)) or names.CLUSTER in types
+
+    def teardown(self) -> None:
+        self.rest()
+        # What the server's clock does when a proxy does not ask for more.
+        self.stream.release()
+        self.rest()
+        assert self.stream.synced
+        for kind in names.ORDER:
+            self.assert_in_step(kind)
+
+    def rest(self) -> None:
+        for _ in range(500):
+            if not self.step():
+                return
+        raise AssertionError("it never comes to rest")
+
+    def assert_in_step(self, kind: str) -> None:
+        wanted: dict[str, Any] = {name: each.version for name, each in self.server[kind].items()}
+        have = self.proxy.have[kind]
+        if kind in self.proxy.asked:
+            wanted = {name: v for name, v in wanted.items() if name in self.proxy.asked[kind]}
+            have = {name: v for name, v in have.items() if name in wanted}
+        for name, version in wanted.items():
+            if version.startswith(BAD):
+                assert (name, version) in self.reported
+                assert have.get(name) != version
+            else:
+                assert have.get(name) == version, f"{kind} {name}"
+        assert set(have) <= set(wanted), f"{kind}: {have} {wanted}"
+
+
+TestDelta = Delta.TestCase
+TestDelta.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)

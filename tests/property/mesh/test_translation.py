@@ -1,0 +1,175 @@
+"""What holds for every mesh: the order of objects never shows, and no VirtualService breaks it."""
+
+from __future__ import annotations
+
+import random
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.meshworld import TYPES, World, messages
+
+Json = dict[str, Any]
+
+
+def service(name: str, namespace: str = "shop", port: int = 80) -> Json:
+    return {
+        "kind": "Service",
+        "metadata": {"namespace": namespace, "name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"clusterIP": f"10.0.0.{len(name)}", "ports": [{"name": "http", "port": port}],
+                 "selector": {"app": name}},
+    }  # fmt: skip
+
+
+def istio(kind: str, name: str, spec: Json, created: str = "2026-01-02T00:00:00Z") -> Json:
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": kind,
+        "metadata": {"namespace": "shop", "name": name, "creationTimestamp": created},
+        "spec": spec,
+    }
+
+
+def slices(name: str, *addresses: str) -> Json:
+    return {
+        "kind": "EndpointSlice",
+        "metadata": {"namespace": "shop", "name": f"{name}-{addresses[0]}",
+                     "labels": {"kubernetes.io/service-name": name}},
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": [{"addresses": [each], "conditions": {"ready": True}} for each in addresses],
+    }  # fmt: skip
+
+
+OBJECTS = [
+    service("one"), service("three"), service("fifth"), service("fifth", "elsewhere", 8000),
+    slices("one", "10.1.0.1", "10.1.0.2"), slices("one", "10.1.0.3"), slices("three", "10.1.0.9"),
+    istio("DestinationRule", "a", {"host": "one", "subsets": [{"name": "x", "labels": {"v": "1"}}]}),
+    istio("DestinationRule", "b", {"host": "one", "subsets": [{"name": "y", "labels": {"v": "2"}}]}),
+    istio("VirtualService", "v", {"hosts": ["one"], "http": [{"route": [{"destination": {"host": "three"}}]}]}),
+    istio("VirtualService", "w", {"hosts": ["one", "x.example.com"], "http": [{"route": [{"destination": {"host": "fifth"}}]}]}),
+    istio("VirtualService", "edge", {"hosts": ["e.example.com"], "gateways": ["g"], "http": [{"route": [{"destination": {"host": "one"}}]}]}),
+    istio("Gateway", "g", {"selector": {"istio": "gw"}, "servers": [{"port": {"number": 8080, "name": "h", "protocol": "HTTP"}, "hosts": ["*"]}]}),
+]  # fmt: skip
+PROXIES = [("sidecar", "shop", "one", {"app": "one"}), ("router", "shop", "gw", {"istio": "gw"})]
+
+
+def everything(world: World) -> dict[str, bytes]:
+    found = {}
+    for kind, namespace, name, labels in PROXIES:
+        view = world.view(world.proxy(kind, namespace, name, labels))
+        for type_url in TYPES.values():
+            for resource in view.resources[type_url].values():
+                found[f"{name} {type_url} {resource.name}"] = resource.encoded
+    return found
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=30)
+def test_the_order_of_objects_never_shows(shuffler: random.Random) -> None:
+    shuffled = deepcopy(OBJECTS)
+    shuffler.shuffle(shuffled)
+    assert everything(World(shuffled)) == everything(World(OBJECTS))
+
+
+@given(st.lists(st.tuples(st.sampled_from(range(len(OBJECTS))), st.booleans()), max_size=25))
+@settings(max_examples=100)
+def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]) -> None:
+    """Changes taken up one by one leave the same bytes as reading what is left at once."""
+    world, present = World(), dict[int, Json]()
+    for kind, namespace, name, labels in PROXIES:
+        world.view(world.proxy(kind, namespace, name, labels))
+    for index, put in history:
+        if put:
+            world.put(OBJECTS[index])
+            present[index] = OBJECTS[index]
+        elif present.pop(index, None) is not None:
+            world.remove(OBJECTS[index])
+        everything(world)
+    assert everything(world) == everything(World(present.values()))
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    [
+        "/",
+        "/a",
+        "one",
+        "%",
+        "%%",
+        "%REQ(x)%",
+        "a.b",
+        "*",
+        "(?=x)",
+        "[",
+        "a{2000}",
+        "\\1",
+        ".*",
+        "x" * 2000,
+    ]
+)
+MATCH = st.fixed_dictionaries({}, optional={"exact": TEXT, "prefix": TEXT, "regex": TEXT})
+WEIGHTS = st.lists(st.integers(0, 100), min_size=1, max_size=4)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Json:
+    weights = draw(WEIGHTS)
+    names = [draw(st.sampled_from(["one", "three", "nosuch"])) for _ in weights]
+    action: Json = draw(
+        st.sampled_from([
+            {"route": [{"destination": {"host": n}, "weight": w} for n, w in zip(names, weights, strict=True)]},
+            {"redirect": {"uri": draw(TEXT)}},
+            {"directResponse": {"status": draw(st.integers(0, 700)), "body": {"string": draw(TEXT)}}},
+        ])
+    )  # fmt: skip
+    extras = {
+        "match": st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "uri": MATCH, "method": MATCH, "headers": st.dictionaries(TEXT, MATCH, max_size=2),
+                    "queryParams": st.dictionaries(TEXT, MATCH, max_size=2), "gateways": st.just(["mesh"]),
+                    "port": st.integers(-1, 70000), "sourceLabels": st.just({"a": "b"}),
+                },
+            ),
+            max_size=3,
+        ),
+        "timeout": st.sampled_from(["1s", "0s", "x", "-1s", "99999h"]),
+        "retries": st.fixed_dictionaries({"attempts": st.integers(-1, 9)}, optional={"retryOn": TEXT}),
+        "rewrite": st.fixed_dictionaries({}, optional={"uri": TEXT, "authority": TEXT}),
+        "mirror": st.just({"host": "three"}),
+        "mirrorPercentage": st.fixed_dictionaries({"value": st.floats(0, 120)}),
+        "headers": st.fixed_dictionaries({"request": st.fixed_dictionaries(
+            {}, optional={"set": st.dictionaries(TEXT, TEXT, max_size=2), "remove": st.lists(TEXT, max_size=2)}
+        )}),
+        "unheardOf": st.just(1),
+    }  # fmt: skip
+    return action | draw(st.fixed_dictionaries({}, optional=extras))
+
+
+@given(st.lists(rules(), min_size=1, max_size=3))
+@settings(max_examples=300)
+def test_no_virtual_service_breaks_the_others(http: list[Json]) -> None:
+    world = World(
+        [*OBJECTS[:2], istio("VirtualService", "random", {"hosts": ["one"], "http": http})]
+    )
+    view = world.view(world.proxy(*PROXIES[0]))
+    (routes,) = messages(view, "routes").values()
+    names = {host.name for host in routes.virtual_hosts}
+    assert {"one.shop.svc.cluster.local:80", "three.shop.svc.cluster.local:80"} <= names
+    domains = [domain for host in routes.virtual_hosts for domain in host.domains]
+    assert len(domains) == len(set(domains))
+
+
+@given(WEIGHTS.filter(sum))
+def test_weights_arrive_as_they_were_written(weights: list[int]) -> None:
+    shares = [{"destination": {"host": "one"}, "weight": weight} for weight in weights]
+    spec = {"hosts": ["three"], "http": [{"route": shares}]}
+    world = World([*OBJECTS[:2], istio("VirtualService", "w", spec)])
+    (routes,) = messages(world.view(world.proxy(*PROXIES[0])), "routes").values()
+    (host,) = [each for each in routes.virtual_hosts if each.name.startswith("three.")]
+    (route,) = host.routes
+    found = [cluster.weight.value for cluster in route.route.weighted_clusters.clusters]
+    wanted = [weight for weight in weights if weight]
+    assert found == (wanted if len(wanted) > 1 else [])
