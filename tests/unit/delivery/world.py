@@ -164,6 +164,7 @@ class World:
         self.duration: Answer = Value(12.0)
         self.custom: Answer = Value(0.0)
         self.queries: list[str] = []
+        self.checks: list[Check] = []
         self.refusing: dict[tuple[Kind, str], KubeError] = {}
         self.writes_left: int | None = None
         self.wakes: list[datetime] = []
@@ -373,6 +374,7 @@ class World:
 
     async def answer(self, check: Check) -> Answer:
         self.queries.append(check.query)
+        self.checks.append(check)
         return {
             Measure.SUCCESS_RATE: self.success_rate,
             Measure.DURATION: self.duration,
