@@ -11,6 +11,7 @@ from collections.abc import Callable
 from rollout.api.kinds import (
     CANARY,
     CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
     NAMESPACE,
     SECRET,
     Kind,
@@ -79,7 +80,8 @@ async def _remove(client: Client, kind: Kind, found: Objects, timeout: float, sa
                 metadata.get("namespace"),
                 metadata["name"],
                 uid=metadata["uid"],
-                propagation="Foreground",
+                # Only a Deployment has others below it: its pods are to be gone, too.
+                propagation="Foreground" if kind == DEPLOYMENT else "Background",
             )
         except NotFound:
             continue

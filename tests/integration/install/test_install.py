@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from rollout.api.kinds import (
     MUTATING_WEBHOOK,
     NAMESPACE,
     SECRET,
+    Kind,
 )
 from rollout.install import installer
 from rollout.install.chart import Rendered, render
@@ -24,14 +26,18 @@ from rollout.install.neighbours import refuse_if_unfit
 from rollout.install.uninstall import uninstall
 from rollout.install.values import parse_set
 from rollout.kube.client import Client
-from rollout.kube.errors import NotFound
+from rollout.kube.errors import Conflict, NotFound
+from rollout.kube.objects import key_of
 from tests.integration.apiserver import ApiServer, api_server
 
 SYSTEM = "rollout-system"
 FULL = "image=rollout:1,prometheus.install=true"
 
 
-@pytest.fixture
+pytestmark = pytest.mark.xdist_group("install")
+
+
+@pytest.fixture(scope="module")
 def server() -> Iterator[ApiServer]:
     with api_server(controllers=True) as started:
         yield started
@@ -39,8 +45,29 @@ def server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 async def admin(server: ApiServer) -> AsyncIterator[Client]:
+    """An administrator of a server that is as new after each test."""
     async with await Client.connect(str(server.kubeconfig)) as client:
         yield client
+        await uninstall(client, SYSTEM, purge=True, timeout=60, say=Said())
+        leftovers = [
+            *[(CUSTOM_RESOURCE_DEFINITION, crd) for crd in rendered().crds],
+            (DEPLOYMENT, {"metadata": {"namespace": "default", "name": "istiod"}}),
+            (NAMESPACE, {"metadata": {"name": SYSTEM}}),
+        ]
+        for kind, obj in leftovers:
+            await gone(client, kind, *key_of(obj))
+
+
+async def gone(client: Client, kind: Kind, namespace: str, name: str) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.delete(kind, namespace, name, propagation="Background")
+            except NotFound:
+                return
+            except Conflict:
+                pass  # a namespace that is being emptied
+            await asyncio.sleep(0.1)
 
 
 class Said(list[str]):
