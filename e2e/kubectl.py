@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import threading
 import time
@@ -32,12 +33,18 @@ class Watch:
             if self.on_line:
                 self.on_line(line)
 
-    def column(self, name: str, *also: str) -> list[tuple[str, ...]]:
-        """The values of the named columns, one tuple a line, without the header."""
-        header = self.lines[0].split()
-        indices = [header.index(wanted) for wanted in (name, *also)]
-        rows = [line.split() for line in self.lines[1:]]
-        return [tuple(row[index] for index in indices) for row in rows]
+    def columns(self, *names: str) -> list[tuple[str, ...]]:
+        """The values under the named headings, one tuple a line; what a line leaves empty is empty."""
+        header = self.lines[0]
+        starts = [found.start() for found in re.finditer(r"\S+", header)]
+        ends = [*starts[1:], None]
+        spans = [
+            slice(start, end)
+            for name in names
+            for start, end in zip(starts, ends, strict=True)
+            if header[start:end].strip() == name
+        ]
+        return [tuple(line[span].strip() for span in spans) for line in self.lines[1:]]
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,12 @@ GATEWAY_PORT = 8080
 APPLICATION = f"http://catalog.localhost:{GATEWAY_PORT}/"
 GATEWAY = f"http://127.0.0.1:{GATEWAY_PORT}/"
 HOST = f"catalog.localhost:{GATEWAY_PORT}"
-IMAGE = "localhost/rollout/rollout:dev"
 
 INSTALL = (
-    "--image", IMAGE,
     "--set", "imagePullPolicy=IfNotPresent",
     "--set", "prometheus.install=true",
     "--set", "prometheus.image=localhost/rollout/prometheus:3.15.0",
     "--set", "prometheus.scrapeInterval=2s",
-    "--set", "controller.minimumInterval=3s",
     "--set", f"gateway.hostPort={GATEWAY_PORT}",
 )  # fmt: skip
 
@@ -53,9 +50,11 @@ class Lab:
         """Everything from nothing; every step may be repeated and says what it does."""
         python = sys.executable
         step(python, "-m", "e2e.cluster", "up")
-        step(python, "-m", "e2e.cluster", "images")
-        kubeconfig = str(CLUSTER / "kubeconfig")
-        step(python, "-m", "rollout.cli.main", "install", "--kubeconfig", kubeconfig, *INSTALL)
+        image = step(python, "-m", "e2e.cluster", "images").split()[-1]
+        where = ("--kubeconfig", str(CLUSTER / "kubeconfig"), "--image", image)
+        print(
+            step(python, "-m", "rollout.cli.main", "install", *where, *INSTALL), end="", flush=True
+        )
         return cls.attach()
 
     @classmethod
@@ -170,8 +169,9 @@ def binary(name: str) -> Path:
     return Path(done.stdout.split()[-1])
 
 
-def step(*command: str) -> None:
-    """One preparation step with its own progress lines; its failure is the caller's end."""
-    done = subprocess.run(command, cwd=ROOT, check=False)
+def step(*command: str) -> str:
+    """One preparation step, with its own progress lines; answers what it printed. Its failure is the caller's end."""
+    done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(done.returncode)
+    return done.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from e2e.cluster import cluster, images, kind
 from e2e.cluster.build import build
-from e2e.cluster.containerfile import rollout_archive
+from e2e.cluster.containerfile import rollout_image
 from e2e.cluster.layout import ROOT, Layout
 from e2e.cluster.progress import ClusterError
 
@@ -24,7 +24,7 @@ def main() -> int:
                 for name in options.programs:
                     print(build(name), flush=True)
             case "image":
-                print(rollout_archive())
+                print(rollout_image().archive)
             case "up":
                 provider.up(where, options.port)
             case "status":
@@ -33,7 +33,9 @@ def main() -> int:
                 return 1 if why else 0
             case "images":
                 programs = [images.program_archive(name) for name in images.APPLICATIONS]
-                provider.load_all(where, [*programs, rollout_archive()])
+                image = rollout_image()
+                provider.load_all(where, [*programs, image.archive])
+                print(image.reference)
             case "load":
                 provider.load_all(where, options.archives)
             case "down":
@@ -68,7 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         help="port of 127.0.0.1 that leads to the host port 8080 of the node ($HTTP_PORT)",
     )
     commands.add_parser("status", help="say whether it is healthy, or what is not")
-    commands.add_parser("images", help="build every image and load what the cluster lacks")
+    commands.add_parser(
+        "images",
+        help="build every image and load what the cluster lacks; prints the name of rollout's",
+    )
     commands.add_parser("image", help="build the image of rollout; prints the path of its archive")
     loading = commands.add_parser("load", help="load image archives")
     loading.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import packages
@@ -22,14 +23,22 @@ from e2e.cluster.build import locked
 from e2e.cluster.layout import ROOT, cache
 from e2e.cluster.progress import ClusterError, step
 
-REFERENCE = "localhost/rollout/rollout:dev"
+NAME = "localhost/rollout/rollout"
 PACKAGES = "python3,python3-venv,iptables,ca-certificates"
 UNNEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
 
 
-def rollout_archive() -> Path:
-    """The archive of the image as the checkout is now."""
+@dataclass(frozen=True, slots=True)
+class RolloutImage:
+    """The image as the checkout is now; another checkout's has another name, so a cluster never confuses two."""
+
+    reference: str
+    archive: Path
+
+
+def rollout_image() -> RolloutImage:
+    """Builds the image, or finds that nothing in it has changed."""
     packages.require_root()
     packages.require({**packages.IMAGES, DISTRIBUTION_PYTHON: "python3"})
     with locked("rollout-image"):
@@ -38,12 +47,13 @@ def rollout_archive() -> Path:
             image = _buildah(
                 "bud", "--quiet", "--layers", "--force-rm", "--isolation", "chroot", "--network", "host",
                 "--pull-never", "--build-arg", f"BASE={base}", "--volume", f"{wheels}:/wheels:ro",
-                "--tag", REFERENCE, "--file", str(ROOT / "Containerfile"), str(ROOT),
+                "--tag", NAME, "--file", str(ROOT / "Containerfile"), str(ROOT),
             )  # fmt: skip
-            return _archive(image)
+            reference = f"{NAME}:{image[:12]}"
+            return RolloutImage(reference, _archive(image, reference))
 
 
-def _archive(image: str) -> Path:
+def _archive(image: str, reference: str) -> Path:
     folder = cache() / "images"
     folder.mkdir(exist_ok=True)
     path = folder / f"rollout-{image[:12]}.tar"
@@ -51,7 +61,7 @@ def _archive(image: str) -> Path:
         for old in folder.glob("rollout-*"):
             old.unlink()
         fresh = path.with_suffix(".part")
-        _buildah("push", "--quiet", REFERENCE, f"docker-archive:{fresh}:{REFERENCE}")
+        _buildah("push", "--quiet", image, f"docker-archive:{fresh}:{reference}")
         fresh.replace(path)
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from rollout.api.durations import parse_prometheus_duration
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
+from rollout.delivery.status import PROMOTED
 from rollout.judge.checks import Check, NoData, NoDataPolicy, QueryFailed, Source
 from rollout.judge.queries import BUILTIN, METRIC_NAMES, TemplateError, Variables, render_query
 from rollout.judge.thresholds import Bounds, Fail, Measure, judge
@@ -126,7 +128,7 @@ def _template_checks(here: Situation, metric: CanaryMetric, path: str) -> Iterat
         type=provider.type,
         namespace=key.namespace,
         template=key.name,
-        window=parse_prometheus_duration(metric.window),
+        window=parse_prometheus_duration(_window(here, metric)),
         address=provider.address or "",
         region=provider.region or "",
         secret=provider.secret_ref.name if provider.secret_ref else "",
@@ -148,7 +150,7 @@ def _check(
         service=canary.apex_name,
         ingress=ingress.name if ingress else canary.target_name,
         route=route.name if route else canary.target_name,
-        interval=metric.window,
+        interval=_window(here, metric),
         variables=metric.template_variables,
     )
     allowed = metric.threshold_range
@@ -170,6 +172,21 @@ def _check(
         address=metrics_address(here),
         field=path,
     )
+
+
+def _window(here: Situation, metric: CanaryMetric) -> str:
+    """The metric's window, but no longer than this analysis has lasted: an earlier revision's requests are no evidence.
+
+    The workload's name, by which requests are counted, is the same for every revision. The end is when the step was
+    due, not now, so that a check that is asked again is the same check.
+    """
+    promoted = here.status.condition(PROMOTED)
+    if promoted is None:
+        return metric.window
+    lasted = here.due - promoted.last_update
+    if parse_prometheus_duration(metric.window) <= lasted:
+        return metric.window
+    return f"{max(1, math.ceil(lasted.total_seconds()))}s"
 
 
 def _no_values(here: Situation, check: Check, reason: str) -> Held:

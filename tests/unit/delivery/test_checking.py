@@ -141,3 +141,13 @@ async def test_holding_is_told_once_and_ends_with_the_first_value() -> None:
     world.custom = Value(1.0)
     await world.tick()
     assert world.weight == 20
+
+
+async def test_requests_of_the_revision_before_are_no_evidence() -> None:
+    metric = {"name": "queue", "query": "f({{ target }}[{{ interval }}])", "interval": "3m"}
+    analysis = {"metrics": [{**metric, "thresholdRange": {"max": 10}}]}
+    world = await initialized(deployment(), canary(analysis=analysis))
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(5)
+    assert world.queries == [f"f(catalog[{window}])" for window in ("90s", "135s", "3m", "3m")]
