@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -26,7 +27,7 @@ from rollout.install.neighbours import refuse_if_unfit
 from rollout.install.uninstall import uninstall
 from rollout.install.values import parse_set
 from rollout.kube.client import Client
-from rollout.kube.errors import Conflict, NotFound
+from rollout.kube.errors import NotFound
 from rollout.kube.objects import key_of
 from tests.integration.apiserver import ApiServer, api_server
 
@@ -48,14 +49,20 @@ async def admin(server: ApiServer) -> AsyncIterator[Client]:
     """An administrator of a server that is as new after each test."""
     async with await Client.connect(str(server.kubeconfig)) as client:
         yield client
-        await uninstall(client, SYSTEM, purge=True, timeout=60, say=Said())
-        leftovers = [
-            *[(CUSTOM_RESOURCE_DEFINITION, crd) for crd in rendered().crds],
-            (DEPLOYMENT, {"metadata": {"namespace": "default", "name": "istiod"}}),
-            (NAMESPACE, {"metadata": {"name": SYSTEM}}),
-        ]
-        for kind, obj in leftovers:
-            await gone(client, kind, *key_of(obj))
+        for namespace in await client.list(NAMESPACE):
+            name = namespace["metadata"]["name"]
+            if name.startswith("system-"):
+                await uninstall(client, name, purge=True, timeout=60, say=Said())
+        for crd in rendered("any").crds:
+            await gone(client, CUSTOM_RESOURCE_DEFINITION, *key_of(crd))
+
+
+@pytest.fixture
+async def system(admin: Client) -> str:
+    """A namespace that was there before."""
+    name = f"system-{uuid.uuid4().hex[:8]}"
+    await admin.create(NAMESPACE, {"metadata": {"name": name}})
+    return name
 
 
 async def gone(client: Client, kind: Kind, namespace: str, name: str) -> None:
@@ -65,8 +72,6 @@ async def gone(client: Client, kind: Kind, namespace: str, name: str) -> None:
                 await client.delete(kind, namespace, name, propagation="Background")
             except NotFound:
                 return
-            except Conflict:
-                pass  # a namespace that is being emptied
             await asyncio.sleep(0.1)
 
 
@@ -80,8 +85,8 @@ class Said(list[str]):
         return any(part in line for line in self)
 
 
-def rendered(values: str = FULL) -> Rendered:
-    return render(SYSTEM, parse_set(values))
+def rendered(namespace: str, values: str = FULL) -> Rendered:
+    return render(namespace, parse_set(values))
 
 
 async def installed(client: Client) -> list[str]:
@@ -95,15 +100,15 @@ async def installed(client: Client) -> list[str]:
 async def test_a_second_run_changes_nothing_and_an_uninstall_leaves_nothing(admin: Client) -> None:
     said = Said()
     before = await installed(admin)
-    first = await installer.install(admin, rendered(), say=said)
-    assert len(first.created) == len(rendered().objects) + len(rendered().crds) + 1
+    first = await installer.install(admin, rendered(SYSTEM), say=said)
+    assert len(first.created) == len(rendered(SYSTEM).objects) + len(rendered(SYSTEM).crds) + 1
     versions = await resource_versions(admin)
 
-    again = await installer.install(admin, rendered(), say=said)
+    again = await installer.install(admin, rendered(SYSTEM), say=said)
     assert (again.created, again.changed, again.pruned) == ([], [], [])
     assert await resource_versions(admin) == versions
 
-    smaller = await installer.install(admin, rendered("image=rollout:1"), say=said)
+    smaller = await installer.install(admin, rendered(SYSTEM, "image=rollout:1"), say=said)
     assert smaller.changed == ["Deployment rollout-system/rollout-controller"]
     assert "Deployment rollout-system/rollout-prometheus" in smaller.pruned
 
@@ -128,10 +133,9 @@ async def resource_versions(client: Client) -> dict[str, str]:
     return found
 
 
-async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client) -> None:
-    await admin.create(NAMESPACE, {"metadata": {"name": SYSTEM}})
+async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client, system: str) -> None:
     said = Said()
-    await installer.install(admin, rendered(), say=said)
+    await installer.install(admin, rendered(system), say=said)
     canary: dict[str, Any] = {
         "apiVersion": CANARY.api_version,
         "kind": CANARY.kind,
@@ -143,21 +147,21 @@ async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client) ->
         },
     }
     await admin.create(CANARY, canary)
-    await uninstall(admin, SYSTEM, purge=False, timeout=60, say=said)
+    await uninstall(admin, system, purge=False, timeout=60, say=said)
     assert said.has("warning: 1 Canary objects stay (such as default/catalog)")
     assert said.has("keeping 6 CustomResourceDefinitions")
     assert await admin.get(CANARY, "default", "catalog")
-    assert (await admin.get(NAMESPACE, None, SYSTEM))["status"]["phase"] == "Active"
+    assert (await admin.get(NAMESPACE, None, system))["status"]["phase"] == "Active"
 
 
-async def test_what_does_not_become_ready_is_named_in_time(admin: Client) -> None:
+async def test_what_does_not_become_ready_is_named_in_time(admin: Client, system: str) -> None:
     said = Said()
-    wanted = rendered("image=rollout:1,mesh.mode=none")
+    wanted = rendered(system, "image=rollout:1,mesh.mode=none")
     await installer.install(admin, wanted, say=said)
     with pytest.raises(InstallError, match=r"rollout-controller is not ready after 1 s: 0 of 1"):
         await installer.wait(admin, wanted, timeout=1, say=said)
-    assert said.has("waiting for Deployment rollout-system/rollout-controller")
-    findings = {finding.subject: finding async for finding in check(admin, SYSTEM)}
+    assert said.has(f"waiting for Deployment {system}/rollout-controller")
+    findings = {finding.subject: finding async for finding in check(admin, system)}
     assert findings["API server"].ok
     assert findings["permissions"].ok
     assert not findings["rollout-controller"].ok
@@ -165,8 +169,8 @@ async def test_what_does_not_become_ready_is_named_in_time(admin: Client) -> Non
     assert all(finding.remedy for finding in findings.values() if not finding.ok)
 
 
-async def test_before_an_installation_the_check_says_so(admin: Client) -> None:
-    findings: list[Finding] = [finding async for finding in check(admin, SYSTEM)]
+async def test_before_an_installation_the_check_says_so(admin: Client, system: str) -> None:
+    findings: list[Finding] = [finding async for finding in check(admin, system)]
     assert [(finding.subject, finding.ok) for finding in findings] == [
         ("API server", True),
         ("permissions", True),
@@ -186,7 +190,7 @@ ISTIOD = {
 }
 
 
-async def test_the_bundled_mesh_keeps_away_from_an_istio(admin: Client) -> None:
+async def test_the_bundled_mesh_keeps_away_from_an_istio(admin: Client, system: str) -> None:
     await refuse_if_unfit(admin, "bundled")
     with pytest.raises(InstallError, match="there is no Istio in this cluster"):
         await refuse_if_unfit(admin, "existing")
@@ -202,7 +206,7 @@ async def test_the_bundled_mesh_keeps_away_from_an_istio(admin: Client) -> None:
     await refuse_if_unfit(admin, "none")
     await admin.delete(DEPLOYMENT, "default", "istiod")
 
-    crds = rendered().crds
+    crds = rendered(system).crds
     istios = next(crd for crd in crds if crd["metadata"]["name"].startswith("virtualservices."))
     labels = {"app": "istio-pilot", "chart": "istio"}
     await admin.create(
@@ -214,26 +218,25 @@ async def test_the_bundled_mesh_keeps_away_from_an_istio(admin: Client) -> None:
     await refuse_if_unfit(admin, "existing")
 
 
-async def test_our_own_installation_is_no_foreign_istio(admin: Client) -> None:
-    await installer.install(admin, rendered(), say=Said())
+async def test_our_own_installation_is_no_foreign_istio(admin: Client, system: str) -> None:
+    await installer.install(admin, rendered(system), say=Said())
     await refuse_if_unfit(admin, "bundled")
 
 
-async def test_an_installation_by_helm_is_left_to_helm(admin: Client) -> None:
-    await admin.create(NAMESPACE, {"metadata": {"name": SYSTEM}})
+async def test_an_installation_by_helm_is_left_to_helm(admin: Client, system: str) -> None:
     labels = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "mine"}
-    metadata = {"namespace": SYSTEM, "name": "rollout-controller", "labels": labels}
+    metadata = {"namespace": system, "name": "rollout-controller", "labels": labels}
     await admin.create(DEPLOYMENT, {**ISTIOD, "metadata": metadata})
-    with pytest.raises(InstallError, match="helm upgrade mine -n rollout-system"):
-        await installer.install(admin, rendered(), say=Said())
+    with pytest.raises(InstallError, match="helm upgrade mine -n system-"):
+        await installer.install(admin, rendered(system), say=Said())
 
 
-async def test_a_crd_of_somebody_elses_stays_as_it_is(admin: Client) -> None:
-    crds = rendered().crds
+async def test_a_crd_of_somebody_elses_stays_as_it_is(admin: Client, system: str) -> None:
+    crds = rendered(system).crds
     foreign = next(crd for crd in crds if crd["metadata"]["name"] == "canaries.flagger.app")
     created = await admin.create(CUSTOM_RESOURCE_DEFINITION, foreign)
     said = Said()
-    await installer.install(admin, rendered(), say=said)
+    await installer.install(admin, rendered(system), say=said)
     assert said.has("keeping CustomResourceDefinition canaries.flagger.app")
     served = await admin.get(CUSTOM_RESOURCE_DEFINITION, None, "canaries.flagger.app")
     assert served["metadata"]["generation"] == created["metadata"]["generation"]
