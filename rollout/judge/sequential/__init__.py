@@ -1,0 +1,1 @@
+"""Sequential tests: decide as soon as the evidence allows, with bounded error, however often one looks."""

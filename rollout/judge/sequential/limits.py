@@ -1,0 +1,48 @@
+"""Tests of one arm's share of bad requests against a fixed one: breaching a limit, and keeping within a tolerance.
+
+Knows neither ticks nor the other arm.
+"""
+
+from __future__ import annotations
+
+import math
+
+BREACH = (1.5, 2.0, 5.0, 20.0)
+"""The alternatives to the limit, as multiples of it."""
+_MOST_SHARE = 0.99
+_BEST = 0.2
+
+
+def breach_gains(limit: float, bad: int, total: int) -> tuple[float, ...]:
+    """Log likelihood ratios of larger shares against `limit`; their running sums test `share <= limit`."""
+    return tuple(
+        [log_ratio(min(limit * each, (1 + limit) / 2), limit, bad, total) for each in BREACH]
+    )
+
+
+def tolerated(share: float, tolerance: float, odds: float) -> float:
+    """The share of bad requests from which a canary is too bad to promote, when the primary has `share`."""
+    return min(max(share + tolerance, odds * share / (1 + share * (odds - 1))), _MOST_SHARE)
+
+
+def kept(share: float, too_bad: float, bad: int, total: int) -> float:
+    """The log of the evidence against `share >= too_bad`, betting on the primary's `share`.
+
+    A bet on less than a fifth of what is tolerated would take a single bad request for ruin.
+    """
+    return log_ratio(max(share, _BEST * too_bad), too_bad, bad, total)
+
+
+def log_ratio(share: float, against: float, bad: int, total: int) -> float:
+    """The log likelihood ratio of two shares, both between 0 and 1."""
+    good = total - bad
+    ratio = good * math.log((1 - share) / (1 - against))
+    return ratio + bad * math.log(share / against) if bad else ratio
+
+
+def lower(bad: int, total: int, dispersion: float) -> float:
+    """A share one standard error below the observed one, so that an uncertain primary excuses nothing."""
+    if not total:
+        return 0.0
+    share = bad / total
+    return max(share - math.sqrt(dispersion * share * (1 - share) / total), 0.0)

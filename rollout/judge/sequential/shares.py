@@ -1,0 +1,182 @@
+"""The sequential test of a share of bad requests: failed ones, or those slower than an edge, for several edges at once.
+
+Three questions over the same counts. Has the canary more than its share of the bad requests (odds.py)? Does it breach
+its limit? Is "worse than tolerated" ruled out (limits.py)? The first two make it worse, by the mean of their evidence;
+so does the mean over the edges. Pure: the same state and evidence give the same state, and the state is all there is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from rollout.judge.sequential import dispersion, limits, odds
+from rollout.judge.sequential.config import Shares
+from rollout.judge.sequential.counts import Arm, Tick
+from rollout.judge.sequential.dispersion import Spread
+from rollout.judge.sequential.state import Edge, SharesState
+from rollout.judge.sequential.track import (
+    MOST_PER_BLOCK,
+    Track,
+    advance,
+    believed,
+    log_mean_exp,
+)
+from rollout.judge.sequential.verdicts import Verdict
+
+_MOST_USUAL = 0.5
+"""An edge that more than this share of the primary's requests exceed says little about slowness."""
+
+
+def update(state: SharesState, tick: Tick, config: Shares) -> SharesState:
+    """The state after a tick. A tick without requests changes nothing.
+
+    Raises ValueError where the counts have not as many edges as the metric.
+    """
+    canary, primary = tick.canary, tick.primary
+    if not canary.total and not primary.total:
+        return state
+    watched = state.watched
+    if watched is None and canary.total:
+        watched = _worth_watching(state)
+    ticks = state.ticks + 1
+    closing = ticks % config.block == 0
+    total = state.open + primary.total
+    return SharesState(
+        _edges(state, tick, watched or (), config, total if closing else 0),
+        state.step,
+        _limit(state, canary, config),
+        watched,
+        state.canary + canary.total,
+        state.primary + (primary.total if canary.total else 0),
+        ticks,
+        state.blocks + (1 if closing and total else 0),
+        state.history + (total if closing else 0),
+        0 if closing else total,
+    )
+
+
+def _worth_watching(state: SharesState) -> tuple[int, ...]:
+    """The edges to compare, from what the primary did before: a choice that no later evidence can bend."""
+    most = _MOST_USUAL * state.history
+    usual = [i for i, edge in enumerate(state.edges) if edge.history <= most]
+    return tuple(usual or range(len(state.edges)))
+
+
+def _edges(
+    state: SharesState, tick: Tick, watched: tuple[int, ...], config: Shares, closed: int
+) -> tuple[Edge, ...]:
+    """The edges after a tick; `closed` is the total of the primary's block that ends with it, 0 where none does."""
+    canary, primary = tick.canary.total, tick.primary.total
+    share = canary / (canary + primary)
+    comparable = 0 < share < 1
+    grid = odds.grid(config)
+    costs = odds.prices(grid, share, config.odds) if comparable else ()
+    cap = odds.cap(share, config.odds) if comparable else 0.0
+    block = state.ticks // config.block
+    edges = []
+    counts = zip(state.edges, tick.canary.bad, tick.primary.bad, strict=True)
+    for index, (edge, worse, usual) in enumerate(counts):
+        if not (worse or usual or (closed and edge.open)):
+            edges.append(edge)
+            continue
+        track, bad = edge.track, edge.open + usual
+        if comparable and index in watched:
+            track = advance(track, odds.gains(grid, costs, worse, usual), cap, block)
+        edges.append(
+            Edge(
+                track,
+                edge.canary + worse,
+                edge.primary + (usual if canary else 0),
+                edge.history + (bad if closed else 0),
+                edge.squares + (bad * bad / closed if closed else 0.0),
+                0 if closed else bad,
+            )
+        )
+    return tuple(edges)
+
+
+def _limit(state: SharesState, canary: Arm, config: Shares) -> Track | None:
+    if state.limit is None or config.limit is None or not canary.total:
+        return state.limit
+    gains = limits.breach_gains(config.limit.share, canary.bad[config.limit.edge], canary.total)
+    return advance(state.limit, gains, math.log(MOST_PER_BLOCK), state.ticks // config.block)
+
+
+def next_step(state: SharesState) -> SharesState:
+    """The state at the beginning of a step: promotion asks for evidence of this step alone, rollback keeps all."""
+    return replace(state, step=state.totals())
+
+
+def verdict(state: SharesState, config: Shares) -> Verdict:
+    """What can be said after the evidence so far."""
+    bound = -math.log(config.alpha)
+    if _reachable(state, bound) and worse_evidence(state, config) >= bound:
+        return Verdict.WORSE
+    bound = -math.log(config.beta)
+    if all(kept_evidence(state, config, edge) >= bound for edge in watched(state)):
+        return Verdict.NOT_WORSE
+    return Verdict.UNDECIDED
+
+
+def watched(state: SharesState) -> tuple[int, ...]:
+    """The edges that are compared."""
+    return tuple(range(len(state.edges))) if state.watched is None else state.watched
+
+
+def _reachable(state: SharesState, bound: float) -> bool:
+    """Whether the evidence is worth computing: no mean is more than its largest part."""
+    most = max([edge.track.evidence for edge in state.edges])
+    return most >= bound or (state.limit is not None and state.limit.evidence >= bound)
+
+
+def worse_evidence(state: SharesState, config: Shares) -> float:
+    """The log of the evidence that the canary is worse than the primary or than its limit; 1/alpha decides."""
+    relative = log_mean_exp([edge_evidence(state, edge) for edge in watched(state)])
+    if state.limit is None:
+        return relative
+    return log_mean_exp((relative, limit_evidence(state, config)))
+
+
+def edge_evidence(state: SharesState, edge: int) -> float:
+    """The log of the evidence that the canary is worse than the primary at this edge."""
+    return believed(state.edges[edge].track, spread(state, edge))
+
+
+def limit_evidence(state: SharesState, config: Shares) -> float:
+    """The log of the evidence that the canary breaches its limit; 0 where it has none."""
+    if state.limit is None or config.limit is None:
+        return 0.0
+    return believed(state.limit, spread(state, config.limit.edge))
+
+
+def spread(state: SharesState, edge: int) -> Spread:
+    """How much the primary's bad requests cluster at this edge."""
+    of = state.edges[edge]
+    return dispersion.estimate(
+        blocks=state.blocks, total=state.history, bad=of.history, squares=of.squares
+    )
+
+
+def kept_evidence(state: SharesState, config: Shares, edge: int) -> float:
+    """The log of the evidence of this step against "worse than tolerated" at this edge; 1/beta decides."""
+    of, canary, primary = state.edges[edge], state.step.canary, state.step.primary
+    total, requests = state.primary - primary.total, state.canary - canary.total
+    if not total or not requests:
+        return 0.0
+    factor = spread(state, edge).factor
+    share, too_bad = too_bad_from(state, config, edge)
+    if share >= too_bad:
+        return 0.0
+    return limits.kept(share, too_bad, of.canary - canary.bad[edge], requests) / factor
+
+
+def too_bad_from(state: SharesState, config: Shares, edge: int) -> tuple[float, float]:
+    """The primary's share of bad requests in this step, and the canary's from which it is too bad to promote."""
+    bad = state.edges[edge].primary - state.step.primary.bad[edge]
+    total = state.primary - state.step.primary.total
+    share = limits.lower(bad, total, spread(state, edge).factor)
+    too_bad = limits.tolerated(share, config.tolerance, config.tolerated_odds)
+    if config.limit is not None and config.limit.edge == edge:
+        too_bad = min(too_bad, config.limit.share)
+    return share, too_bad
