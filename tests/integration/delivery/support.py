@@ -22,7 +22,7 @@ from rollout.kube.client import Client, Patch
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 async def until(check: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:  # noqa: ASYNC109
@@ -92,6 +92,8 @@ class Lab:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            # A connection that was being made is closed in the loop's next turns.
+            await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
