@@ -1,8 +1,9 @@
-"""`controller`, `mesh` and `agent`: what the pods run. Flags of the controller are named as Flagger's."""
+"""`controller`, `mesh`, `loadtester` and `agent`: what the pods run. Flags of the controller are named as Flagger's."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command()(controller)
     app.command()(mesh)
+    app.command()(loadtester)
     app.command(
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, hidden=True
     )(agent)
@@ -74,13 +76,59 @@ def controller(
         str,
         typer.Option(help="true or false: follow and copy the target's ConfigMaps and Secrets."),
     ] = "true",
-    cluster_name: Annotated[str, typer.Option(help="Told to alerts and hooks.")] = "",
+    cluster_name: Annotated[str, typer.Option(help="Told to alerts.")] = "",
+    event_webhook: Annotated[
+        str,
+        typer.Option(envvar="EVENT_WEBHOOK_URL", help="Tell events of Canaries without own hooks."),
+    ] = "",
+    slack_url: Annotated[str, typer.Option(envvar="SLACK_URL", help="Alert this Slack hook.")] = "",
+    slack_token: Annotated[
+        str, typer.Option(envvar="SLACK_TOKEN", help="Slack's token, for its API.")
+    ] = "",
+    slack_proxy_url: Annotated[
+        str, typer.Option(envvar="SLACK_PROXY_URL", help="A proxy on the way to Slack.")
+    ] = "",
+    slack_user: Annotated[str, typer.Option(help="Who speaks in Slack.")] = "flagger",
+    slack_channel: Annotated[str, typer.Option(help="Slack's channel.")] = "",
+    msteams_url: Annotated[
+        str, typer.Option(envvar="MSTEAMS_URL", help="Alert this Teams workflow.")
+    ] = "",
+    msteams_proxy_url: Annotated[
+        str, typer.Option(envvar="MSTEAMS_PROXY_URL", help="A proxy on the way to Teams.")
+    ] = "",
+    no_cross_namespace_refs: Annotated[
+        bool, typer.Option("--no-cross-namespace-refs", help="Use only objects of a Canary's own.")
+    ] = False,
+    enable_leader_election: Annotated[
+        str, typer.Option(help="true or false: of several replicas, one acts at a time.")
+    ] = "false",
+    leader_election_namespace: Annotated[
+        str, typer.Option(help="Where the leases are; empty means the process' own namespace.")
+    ] = "",
+    shards: Annotated[
+        int,
+        typer.Option(
+            help="Spread namespaces over so many leases, which replicas share; implies election.",
+            min=1,
+            max=256,
+        ),
+    ] = 1,
     system_namespace: SystemNamespace = "rollout-system",
 ) -> None:
     """Run the controller: it brings Canaries to their end."""
+    from rollout.delivery.alerts.routes import Chat
     from rollout.delivery.controller import Options, run
 
     logging.configure(log_level.value)
+    slack = Chat(
+        type="slack",
+        address=slack_url,
+        token=slack_token,
+        username=slack_user,
+        channel=slack_channel,
+        proxy=slack_proxy_url,
+    )
+    teams = Chat(type="msteams", address=msteams_url, proxy=msteams_proxy_url)
     options = Options(
         kubeconfig=kubeconfig,
         metrics_server=metrics_server,
@@ -93,7 +141,13 @@ def controller(
         include_label_prefix=_items(include_label_prefix),
         enable_config_tracking=enable_config_tracking.lower() != "false",
         cluster_name=cluster_name,
+        event_webhook=event_webhook,
+        chats=tuple(chat for chat in (slack, teams) if chat.address),
+        no_cross_namespace_refs=no_cross_namespace_refs,
         system_namespace=system_namespace,
+        enable_leader_election=enable_leader_election.lower() != "false",
+        leader_election_namespace=leader_election_namespace,
+        shards=shards,
     )
     asyncio.run(run(options))
 
@@ -139,6 +193,40 @@ def mesh(
         cluster_domain=cluster_domain,
         system_namespace=system_namespace,
         injection=injection,
+    )
+    asyncio.run(run(options))
+
+
+def loadtester(
+    *,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="A program that hooks may run, as name=/path; may be repeated."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="The port of the API.")] = 8080,
+    timeout: Annotated[str, typer.Option(help="How long a program may run.")] = "1h",
+    namespace_regexp: Annotated[
+        str, typer.Option(help="Serve only Canaries of namespaces that match; empty means all.")
+    ] = "",
+    log_level: LogLevel = Level.INFO,
+) -> None:
+    """Run the load tester: gates that people open, and programs that hooks start."""
+    from rollout.loadtester.process import Options, run
+    from rollout.loadtester.tasks import parse_allowed
+
+    logging.configure(log_level.value)
+    try:
+        re.compile(namespace_regexp)
+        allowed = parse_allowed(tuple(allow or ()))
+    except re.error as error:
+        raise InstallError(f"--namespace-regexp: {error}") from None
+    except ValueError as error:
+        raise InstallError(f"--allow: {error}") from None
+    options = Options(
+        allowed=allowed,
+        port=port,
+        timeout=_duration("--timeout", timeout),
+        namespace_regexp=namespace_regexp,
     )
     asyncio.run(run(options))
 

@@ -32,6 +32,7 @@ from rollout.delivery.alerts.routes import Chat
 from rollout.delivery.alerts.sender import AlertSender
 from rollout.delivery.hooks.caller import HookCaller, HookDesk
 from rollout.delivery.hooks.events import EventHooks
+from rollout.delivery.leadership import Leadership, identity
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.probe import Probe
@@ -48,7 +49,9 @@ from rollout.judge.evidence.sources import Sources
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
+from rollout.kube.election import Contest
 from rollout.kube.events import EventRecorder
+from rollout.kube.fence import Everywhere, FencedWriter, Territory
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
 from rollout.kube.queue import WorkQueue, run_workers
@@ -86,6 +89,21 @@ class Options:
     chats: tuple[Chat, ...] = ()
     no_cross_namespace_refs: bool = False
     system_namespace: str = "rollout-system"
+    enable_leader_election: bool = False
+    leader_election_namespace: str = ""
+    shards: int = 1
+
+    @property
+    def contest(self) -> Contest | None:
+        """What replicas compete for; None where this process is alone."""
+        if not self.enable_leader_election and self.shards == 1:
+            return None
+        return Contest(
+            group=_SERVICE,
+            namespace=self.leader_election_namespace or self.system_namespace,
+            identity=identity(),
+            shards=self.shards,
+        )
 
     @property
     def settings(self) -> Settings:
@@ -120,11 +138,13 @@ async def run(options: Options, stop: asyncio.Event | None = None) -> None:
                 group.create_task(work)
                 for work in (cache.run(), recorder.run(), *delivery.servers())
             ]
-            working = group.create_task(delivery.work())
+            # Writes under way end before another may begin; only then are looks cut off.
+            working = [group.create_task(work) for work in (delivery.lead(), delivery.work())]
             await stop.wait()
             log.info("stopping")
-            working.cancel()
-            await asyncio.wait([working])
+            for task in working:
+                task.cancel()
+                await asyncio.wait([task])
             await recorder.flush(_FLUSH_SECONDS)
             await delivery.close(_FLUSH_SECONDS)
             for task in (*tasks, *delivery.background):
@@ -147,7 +167,7 @@ class _Delivery:
     ) -> None:
         self._options, self._client, self._cache = options, client, cache
         self._registry = registry
-        self._synced = False
+        self._ready = asyncio.Event()
         self._queue: WorkQueue[Key] = WorkQueue(cap=_LONGEST_BACKOFF_SECONDS)
         self.background: set[asyncio.Task[None]] = set()
         self.prometheus = Prometheus()
@@ -165,13 +185,17 @@ class _Delivery:
             group,
             chats=options.chats,
             cluster=options.cluster_name,
+            own_namespace_only=options.no_cross_namespace_refs,
         )
         tells = EventHooks(recorder, self._hooks.tell, utc_now, everywhere=options.event_webhook)
+        self._leadership = self._compete(stores[CANARY])
+        self._territory: Territory = self._leadership or Everywhere()
+        writer = FencedWriter(Writer(client, cache), self._territory)
         world = World(http=http, tokens=Tokens(), now=utc_now, environment=os.environ, kube=client)
         evidence = Sources(self.prometheus, secrets, world)
         self._reconciler = Reconciler(
             self._observer,
-            Actor(Writer(client, cache), stores, tells),
+            Actor(writer, stores, tells),
             evidence,
             DeliveryMetrics(registry, options.mesh_provider),
             again=self._queue.add_after,
@@ -190,12 +214,18 @@ class _Delivery:
             found.append(self._webhook.run())
         return found
 
+    async def lead(self) -> None:
+        """Compete for what is to be looked at, where there are competitors."""
+        await self._ready.wait()
+        if self._leadership is not None:
+            await self._leadership.run()
+
     async def work(self) -> None:
         """Look at canaries, once everything that a look reads is there."""
-        while not self._synced:
+        while not self._ready.is_set():
             try:
                 await self._cache.synced(30)
-                self._synced = True
+                self._ready.set()
             except TimeoutError as error:
                 log.warning("waiting for the API server", error=str(error))
         log.info("delivering", namespace=self._options.namespace or "all")
@@ -211,7 +241,7 @@ class _Delivery:
         self._hooks.close()
 
     async def _look(self, key: Key) -> None:
-        if not await self._reconciler.reconcile(key):
+        if self._territory.holds(key.namespace) and not await self._reconciler.reconcile(key):
             self._queue.add_backoff(key)
 
     def _changed(self, change: Change) -> None:
@@ -219,11 +249,28 @@ class _Delivery:
             self._queue.add(key)
 
     def _missing(self) -> str:
-        if not self._synced:
+        if not self._ready.is_set():
             return "not synced yet: " + ", ".join(self._cache.unsynced())
         if self._webhook is not None and not self._webhook.ready:
             return "the webhook has no certificate yet"
         return ""
+
+    def _forget(self, key: Key) -> None:
+        self._reconciler.forget(key)
+
+    def _compete(self, canaries: Store) -> Leadership | None:
+        contest = self._options.contest
+        if contest is None:
+            return None
+        return Leadership(
+            contest,
+            self._client,
+            self._cache,
+            self._options.namespace or None,
+            canaries,
+            self._queue,
+            self._forget,
+        )
 
     def _make_webhook(self) -> AdmissionServer:
         namespace = self._options.system_namespace

@@ -40,10 +40,12 @@ class AlertSender:
         *,
         chats: tuple[Chat, ...] = (),
         cluster: str = "",
+        own_namespace_only: bool = False,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
         self._http, self._secrets, self._providers, self._group = http, secrets, providers, group
         self._chats, self._cluster, self._sleep = chats, cluster, sleep
+        self._own_namespace_only = own_namespace_only
         self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, canary: Canary, alerts: Iterable[Alert]) -> None:
@@ -73,14 +75,16 @@ class AlertSender:
             return
         for wish in wishes(canary, alert):
             try:
-                chat = await self._chat(wish)
+                chat = await self._chat(canary, wish)
             except (NoChatError, InvalidObject, KubeError) as error:
                 where = f"Canary {canary.namespace}/{canary.name}: {wish.path}"
                 log.error("alert not sent", alert=where, error=str(error))
             else:
                 await self._post(chat, canary, alert)
 
-    async def _chat(self, wish: Wish) -> Chat:
+    async def _chat(self, canary: Canary, wish: Wish) -> Chat:
+        if self._own_namespace_only and wish.namespace != canary.namespace:
+            raise NoChatError(f"providerRef: namespace {wish.namespace!r} is not the canary's")
         found = self._providers(wish.namespace, wish.provider)
         if found is None:
             name = f"{wish.namespace}/{wish.provider}"
