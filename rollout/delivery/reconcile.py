@@ -95,7 +95,7 @@ class Reconciler:
         began = self._clock()
         seen = self._see(key)
         if seen is None:
-            self._forget(key)
+            self.forget(key)
             return True
         self._note_lag(key, began)
         seen, decision = await self._decide(key, seen)
@@ -110,6 +110,14 @@ class Reconciler:
         if went_well and decision.probe_metrics:
             self._probe(seen)
         return went_well
+
+    def forget(self, key: Key) -> None:
+        """The canary is gone, or another's to look at."""
+        self._due.pop(key, None)
+        self._rest.pop(key, None)
+        self._hooks.used(key)
+        self._actor.forget(key)
+        self._metrics.gone(key)
 
     def _see(self, key: Key, answers: Mapping[Check, Answer] | None = None) -> Snapshot | None:
         seen = self._observer.snapshot(key, answers)
@@ -198,10 +206,3 @@ class Reconciler:
         if due is not None and due <= now:
             self._metrics.lag((now - due).total_seconds())
             del self._due[key]
-
-    def _forget(self, key: Key) -> None:
-        self._due.pop(key, None)
-        self._rest.pop(key, None)
-        self._hooks.used(key)
-        self._actor.forget(key)
-        self._metrics.gone(key)

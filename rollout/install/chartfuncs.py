@@ -230,6 +230,10 @@ def _mul(first: Any, *others: Any) -> int:
     return product
 
 
+def _until(count: Any) -> list[int]:
+    return list(range(min(_int(count), 10_000)))
+
+
 def _b64enc(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
@@ -305,5 +309,6 @@ FUNCTIONS: Mapping[str, Fn] = {
     "trimPrefix": _trim_prefix,
     "trimSuffix": _trim_suffix,
     "trunc": _trunc,
+    "until": _until,
     "upper": str.upper,
 }

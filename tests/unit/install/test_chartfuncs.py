@@ -46,6 +46,7 @@ def rendered(template: str, data: Any = None) -> str:
         ('{{ add 1 2 3 }} {{ sub 3 1 }} {{ mul 2 3 }} {{ int "7" }}', "6 2 6 7"),
         ("{{ toJson .map }} {{ (fromYaml `a: {b: 1}`).a.b }}", '{"k":"v","n":1} 1'),
         ('{{ merge (dict "a" 1) (dict "a" 2 "b" 3) | toJson }}', '{"a":1,"b":3}'),
+        ("{{ range until 3 }}{{ . }}{{ end }}", "012"),
         ('{{ toString 5 | printf "%s!" }}', "5!"),
     ],
 )  # fmt: skip
