@@ -26,6 +26,14 @@ from rollout.mesh.xds.wire import Encoder, Response
 
 log = structlog.get_logger(__name__)
 
+_CULPRITS: dict[str, frozenset[str]] = {
+    "cds": frozenset({"DestinationRule"}),
+    "eds": frozenset({"DestinationRule"}),
+    "lds": frozenset({"Gateway"}),
+    "rds": frozenset({"VirtualService", "Gateway"}),
+    "other": frozenset(),
+}
+
 
 @dataclass(slots=True)
 class Client:
@@ -146,11 +154,15 @@ class Hub:
                 connection.notify(None, self._views.view(who).resources)
 
     def refusals(self) -> dict[Ref, tuple[Problem, ...]]:
-        """What proxies refuse now, as problems of the objects that changed since those proxies last took everything."""
+        """What proxies refuse now, as problems of the objects that it may come from.
+
+        Those are of the kind that makes such resources, and changed since the proxy last had taken everything.
+        """
         found: dict[Ref, set[Problem]] = {}
         for client in self.clients.values():
             for rejection in client.rejections.values():
-                for ref in client.suspects:
+                kinds = _CULPRITS[short(rejection.type_url)]
+                for ref in (each for each in client.suspects if each.kind in kinds):
                     reason = f"proxies refuse {rejection.name} with it and keep the last good one"
                     problem = Problem(ref, "spec", f"{reason}: {rejection.error}", "correct it")
                     found.setdefault(ref, set()).add(problem)

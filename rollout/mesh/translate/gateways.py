@@ -62,7 +62,7 @@ def bound_servers(gateways: Iterable[Gateway], proxy: Proxy) -> list[BoundServer
     for gateway in gateways:
         for server in gateway.servers:
             port = pod_port(proxy, server.port)
-            if port is None:
+            if port is None or port in names.RESERVED_PORTS:
                 continue
             service_ports.setdefault(port, server.port)
             at_port = found.setdefault(port, {})

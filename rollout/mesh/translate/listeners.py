@@ -19,6 +19,7 @@ from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from google.protobuf import wrappers_pb2
 
+from rollout.mesh.agent.settings import INBOUND_PORT, OUTBOUND_PORT
 from rollout.mesh.model.proxy import InboundPort, Proxy
 from rollout.mesh.model.service import Port, Protocol, Service, Workload
 from rollout.mesh.translate import names
@@ -67,12 +68,12 @@ def outbound_tcp(service: Service, port: Port) -> list[Resource]:
 
 def virtual_outbound() -> Resource:
     """Takes everything that leaves; what no other listener is for goes where it was sent."""
-    listener = _listener(names.VIRTUAL_OUTBOUND, _ANY, names.OUTBOUND_PORT, "OUTBOUND")
+    listener = _listener(names.VIRTUAL_OUTBOUND, _ANY, OUTBOUND_PORT, "OUTBOUND")
     listener.use_original_dst.CopyFrom(wrappers_pb2.BoolValue(value=True))
     black_hole = lc.FilterChain(
         name="virtualOutbound-blackhole",
         filter_chain_match=lc.FilterChainMatch(
-            destination_port=wrappers_pb2.UInt32Value(value=names.OUTBOUND_PORT)
+            destination_port=wrappers_pb2.UInt32Value(value=OUTBOUND_PORT)
         ),
         filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
     )
@@ -83,11 +84,11 @@ def virtual_outbound() -> Resource:
 
 def virtual_inbound(proxy: Proxy) -> Resource:
     """Takes everything that is meant for the application, by port."""
-    listener = _listener(names.VIRTUAL_INBOUND, _ANY, names.INBOUND_PORT, "INBOUND")
+    listener = _listener(names.VIRTUAL_INBOUND, _ANY, INBOUND_PORT, "INBOUND")
     black_hole = lc.FilterChain(
         name="virtualInbound-blackhole",
         filter_chain_match=lc.FilterChainMatch(
-            destination_port=wrappers_pb2.UInt32Value(value=names.INBOUND_PORT)
+            destination_port=wrappers_pb2.UInt32Value(value=INBOUND_PORT)
         ),
         filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
     )

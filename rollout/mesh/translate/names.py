@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from rollout.mesh.agent.settings import (
+    ADMIN_PORT,
+    AGENT_PORT,
+    INBOUND_PORT,
+    OUTBOUND_PORT,
+    PROMETHEUS_PORT,
+    READINESS_PORT,
+)
+
 PASSTHROUGH = "PassthroughCluster"
 INBOUND_PASSTHROUGH = "InboundPassthroughCluster"
 BLACK_HOLE = "BlackHoleCluster"
 VIRTUAL_OUTBOUND = "virtualOutbound"
 VIRTUAL_INBOUND = "virtualInbound"
-OUTBOUND_PORT = 15001
-INBOUND_PORT = 15006
+RESERVED_PORTS = frozenset(
+    {ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, AGENT_PORT, READINESS_PORT, PROMETHEUS_PORT}
+)
+"""What the proxy's container listens on by itself: services' ports of these numbers are not routed."""
 SERVER = "istio-envoy"
 
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"

@@ -53,8 +53,8 @@ class View:
     def __init__(self, proxy: Proxy, scope: Scope, shared: Shared) -> None:
         self.proxy = proxy
         self._scope, self._shared = scope, shared
-        self._own = self._fixed_clusters()
-        self._clusters = scope.clusters | {resource.name: resource for resource in self._own}
+        own = {resource.name: resource for resource in self._fixed_clusters()}
+        self._clusters = scope.clusters | own
         self._listeners: dict[str, Resource] = {}
         self._routes: dict[str, Resource] = {}
         self.update_listeners()
@@ -108,11 +108,10 @@ class View:
     def _sidecar_listeners(self) -> list[Resource]:
         workload = self.proxy.workload
         found = [listeners.virtual_outbound(), listeners.virtual_inbound(self.proxy)]
-        reserved = {names.OUTBOUND_PORT, names.INBOUND_PORT}
         found += [
             self._shared.http_listener(port, workload)
             for port in self._shared.registry.routed_ports()
-            if port not in reserved
+            if port not in names.RESERVED_PORTS
         ]
         for service in self._shared.registry.services.values():
             found += self._shared.tcp_listeners(service)

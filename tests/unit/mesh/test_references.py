@@ -1,0 +1,143 @@
+"""What is said of objects that refer to what does not exist, and of those that Istio takes and this version does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout.mesh.ingest.references import dangling
+from rollout.mesh.model.problem import Problem
+from tests.meshworld import World
+
+Json = dict[str, Any]
+SERVICE = {
+    "kind": "Service",
+    "metadata": {"namespace": "shop", "name": "catalog"},
+    "spec": {"ports": [{"name": "http", "port": 80}, {"name": "grpc", "port": 81}]},
+}
+
+
+def istio(kind: str, name: str, spec: Json, created: str = "2026-01-01T00:00:00Z") -> Json:
+    return {
+        "apiVersion": "networking.istio.io/v1beta1",
+        "kind": kind,
+        "metadata": {"namespace": "shop", "name": name, "creationTimestamp": created},
+        "spec": spec,
+    }
+
+
+def to(**destination: Any) -> Json:
+    return {"route": [{"destination": {"host": "catalog", **destination}}]}
+
+
+def problems(*objects: Json) -> list[Problem]:
+    world = World([SERVICE, *objects])
+    return world.problems() + [
+        each for found in dangling(world.registry).values() for each in found
+    ]
+
+
+def virtual_service(*http: Json, **spec: Any) -> Json:
+    return istio("VirtualService", "v", {"hosts": ["catalog"], "http": list(http)} | spec)
+
+
+YOUNGER = istio(
+    "VirtualService", "w", {"hosts": ["catalog"], "http": [to()]}, "2026-02-01T00:00:00Z"
+)
+TABLE: dict[str, tuple[list[Json], str, str]] = {
+    "missing service": (
+        [virtual_service(to(), to(host="nosuch"))],
+        "spec.http[1].route[0].destination.host",
+        "no service nosuch.shop.svc.cluster.local: requests are answered with 503",
+    ),
+    "missing port": (
+        [virtual_service(to(port={"number": 90}))],
+        "spec.http[0].route[0].destination.port.number",
+        "catalog.shop.svc.cluster.local has no port 90",
+    ),
+    "missing subset": (
+        [virtual_service(to(subset="v2"))],
+        "spec.http[0].route[0].destination.subset",
+        "no DestinationRule of catalog.shop.svc.cluster.local has subset v2",
+    ),
+    "missing gateway": (
+        [virtual_service(to(), gateways=["nosuch"])],
+        "spec.gateways[0]",
+        "Gateway shop/nosuch does not exist",
+    ),
+    "missing mirror": (
+        [virtual_service({**to(), "mirror": {"host": "gone"}})],
+        "spec.http[0].mirror.host",
+        "no service gone",
+    ),
+    "host taken": ([virtual_service(to()), YOUNGER], "spec.hosts[0]", "VirtualService shop/v already"),
+    "rule without service": (
+        [istio("DestinationRule", "d", {"host": "nosuch"})],
+        "spec.host",
+        "the rule has no effect",
+    ),
+    "weights that are none": (
+        [virtual_service({"route": [{"destination": {"host": "catalog"}, "weight": 0}] * 2})],
+        "spec.http[0].route",
+        "sum to 0",
+    ),
+    "lookahead": (
+        [virtual_service({**to(), "match": [{"uri": {"regex": "(?=a)"}}]})],
+        "spec.http[0].match[0].uri.regex",
+        "RE2",
+    ),
+    "source labels": (
+        [virtual_service({**to(), "match": [{"sourceLabels": {"a": "b"}}]})],
+        "spec.http[0].match[0].sourceLabels",
+        "not acted upon",
+    ),
+    "fault": (
+        [virtual_service({**to(), "fault": {"abort": {"httpStatus": 500, "percentage": {"value": 1}}}})],
+        "spec.http[0].fault",
+        "not acted upon",
+    ),
+    "outlier detection": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"outlierDetection": {"interval": "5s"}}})],
+        "spec.trafficPolicy.outlierDetection",
+        "not acted upon",
+    ),
+    "tls server": (
+        [istio("Gateway", "g", {"servers": [{"port": {"number": 443, "name": "s", "protocol": "HTTPS"}, "tls": {"mode": "SIMPLE"}, "hosts": ["*"]}]})],
+        "spec.servers[0].port.protocol",
+        "HTTPS is not acted upon",
+    ),
+    "unknown field": (
+        [virtual_service({**to(), "timeOut": "1s"})],
+        "spec.http[0].timeOut",
+        "unknown field",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_problem(case: str) -> None:
+    objects, field, reason = TABLE[case]
+    (found,) = problems(*objects)
+    assert found.field == field
+    assert reason in found.reason
+    assert found.remedy
+
+
+def test_a_mesh_without_faults() -> None:
+    rule = istio(
+        "DestinationRule", "d", {"host": "catalog", "subsets": [{"name": "v2", "labels": {}}]}
+    )
+    edge = istio("Gateway", "g", {"servers": [{"port": {"number": 80, "name": "h", "protocol": "HTTP"}, "hosts": ["*"]}]})  # fmt: skip
+    service = virtual_service(to(subset="v2", port={"number": 80}), gateways=["g", "mesh"])
+    assert problems(rule, edge, service) == []
+
+
+def test_a_bad_edit_leaves_the_last_good_one_in_force() -> None:
+    world = World([SERVICE, virtual_service(to())])
+    before = dict(world.registry.tables)
+    world.put(virtual_service({"route": []}))
+    assert world.registry.tables == before
+    assert [each.field for each in world.problems()] == ["spec.http[0]"]
+    world.put(virtual_service(to()))
+    assert world.problems() == []
