@@ -23,6 +23,9 @@ VARIANTS = {
     "no gateway": "image=rollout:1,gateway.enabled=false,configTracking.enabled=false",
     "one namespace": "image=rollout:1,namespace=shop,includeLabelPrefix=app,clusterName=west,"
     "podAnnotations.a=b,prometheus.install=true,mesh.nodeSelector.disk=ssd,gateway.nodePort=30080",
+    "hooks": "image=rollout:1,loadtester.enabled=true,loadtester.programs.fortio=/usr/bin/fortio,"
+    "loadtester.namespaceRegexp=^shop$,alertsSecret=chats,slack.channel=ops,"
+    "eventWebhook=http://bus,noCrossNamespaceRefs=true",
 }
 
 
