@@ -6,6 +6,7 @@ Knows neither ticks nor the other arm.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 BREACH = (1.5, 2.0, 5.0, 20.0)
 """The alternatives to the limit, as multiples of it."""
@@ -15,14 +16,21 @@ _BEST = 0.2
 
 def breach_gains(limit: float, bad: int, total: int) -> tuple[float, ...]:
     """Log likelihood ratios of larger shares against `limit`; their running sums test `share <= limit`."""
-    return tuple(
-        [log_ratio(min(limit * each, (1 + limit) / 2), limit, bad, total) for each in BREACH]
-    )
+    good = total - bad
+    return tuple([bad * each + good * other for each, other in _breach(limit)])
+
+
+@lru_cache(maxsize=64)
+def _breach(limit: float) -> tuple[tuple[float, float], ...]:
+    """What a bad and a good request say for each alternative."""
+    larger = [min(limit * each, (1 + limit) / 2) for each in BREACH]
+    return tuple((math.log(each / limit), math.log((1 - each) / (1 - limit))) for each in larger)
 
 
 def tolerated(share: float, tolerance: float, odds: float) -> float:
     """The share of bad requests from which a canary is too bad to promote, when the primary has `share`."""
-    return min(max(share + tolerance, odds * share / (1 + share * (odds - 1))), _MOST_SHARE)
+    wider = odds * share / (1 + share * (odds - 1)) if odds > 1 else share
+    return min(max(share + tolerance, wider), _MOST_SHARE)
 
 
 def kept(share: float, too_bad: float, bad: int, total: int) -> float:
@@ -35,8 +43,7 @@ def kept(share: float, too_bad: float, bad: int, total: int) -> float:
 
 def log_ratio(share: float, against: float, bad: int, total: int) -> float:
     """The log likelihood ratio of two shares, both between 0 and 1."""
-    good = total - bad
-    ratio = good * math.log((1 - share) / (1 - against))
+    ratio = (total - bad) * math.log((1 - share) / (1 - against))
     return ratio + bad * math.log(share / against) if bad else ratio
 
 

@@ -19,7 +19,9 @@ FAILED = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)
 """The alternatives for failed requests, as multiples of the odds that count as equal."""
 SLOW = (1.3, 2.0, 4.0, 15.0)
 """The alternatives for slow requests: a shift of the whole distribution moves shares by less."""
-_LOGS = {grid: tuple(math.log(each) for each in grid) for grid in (FAILED, SLOW)}
+_LOGS: dict[tuple[float, ...], tuple[float, ...]] = {
+    grid: tuple(math.log(each) for each in grid) for grid in (FAILED, SLOW)
+}
 
 
 def prices(grid: tuple[float, ...], share: float, odds: float) -> tuple[float, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from rollout.judge.sequential import dispersion, limits, odds
-from rollout.judge.sequential.config import Shares
+from rollout.judge.sequential.config import Limit, Shares
 from rollout.judge.sequential.counts import Arm, Tick
 from rollout.judge.sequential.dispersion import Spread
 from rollout.judge.sequential.state import Edge, SharesState
@@ -69,7 +70,8 @@ def _edges(
     """The edges after a tick; `closed` is the total of the primary's block that ends with it, 0 where none does."""
     canary, primary = tick.canary.total, tick.primary.total
     share = canary / (canary + primary)
-    comparable = 0 < share < 1
+    ignored = _ignored(watched, len(state.edges), config.limit) if state.watched else ()
+    comparable = 0 < share < 1 and (any(tick.canary.bad) or any(tick.primary.bad))
     grid = odds.grid(config)
     costs = odds.prices(grid, share, config.odds) if comparable else ()
     cap = odds.cap(share, config.odds) if comparable else 0.0
@@ -77,11 +79,11 @@ def _edges(
     edges = []
     counts = zip(state.edges, tick.canary.bad, tick.primary.bad, strict=True)
     for index, (edge, worse, usual) in enumerate(counts):
-        if not (worse or usual or (closed and edge.open)):
+        if index in ignored or not (worse or usual or (closed and edge.open)):
             edges.append(edge)
             continue
         track, bad = edge.track, edge.open + usual
-        if comparable and index in watched:
+        if comparable:
             track = advance(track, odds.gains(grid, costs, worse, usual), cap, block)
         edges.append(
             Edge(
@@ -94,6 +96,13 @@ def _edges(
             )
         )
     return tuple(edges)
+
+
+@lru_cache(maxsize=256)
+def _ignored(watched: tuple[int, ...], width: int, limit: Limit | None) -> frozenset[int]:
+    """The edges that nothing asks for once the canary has traffic."""
+    asked = {*watched, limit.edge} if limit is not None else {*watched}
+    return frozenset(range(width)) - asked
 
 
 def _limit(state: SharesState, canary: Arm, config: Shares) -> Track | None:
@@ -160,23 +169,28 @@ def spread(state: SharesState, edge: int) -> Spread:
 
 def kept_evidence(state: SharesState, config: Shares, edge: int) -> float:
     """The log of the evidence of this step against "worse than tolerated" at this edge; 1/beta decides."""
-    of, canary, primary = state.edges[edge], state.step.canary, state.step.primary
-    total, requests = state.primary - primary.total, state.canary - canary.total
-    if not total or not requests:
+    step, of = state.step, state.edges[edge]
+    requests = state.canary - step.canary.total
+    if not requests or state.primary <= step.primary.total:
         return 0.0
     factor = spread(state, edge).factor
-    share, too_bad = too_bad_from(state, config, edge)
+    share, too_bad = too_bad_from(state, config, edge, factor)
     if share >= too_bad:
         return 0.0
-    return limits.kept(share, too_bad, of.canary - canary.bad[edge], requests) / factor
+    return limits.kept(share, too_bad, of.canary - step.canary.bad[edge], requests) / factor
 
 
-def too_bad_from(state: SharesState, config: Shares, edge: int) -> tuple[float, float]:
-    """The primary's share of bad requests in this step, and the canary's from which it is too bad to promote."""
+def too_bad_from(
+    state: SharesState, config: Shares, edge: int, factor: float
+) -> tuple[float, float]:
+    """The primary's share of bad requests in this step, and the canary's from which it is too bad to promote.
+
+    `factor` is the dispersion at this edge, which makes the primary's share less certain.
+    """
     bad = state.edges[edge].primary - state.step.primary.bad[edge]
-    total = state.primary - state.step.primary.total
-    share = limits.lower(bad, total, spread(state, edge).factor)
+    share = limits.lower(bad, state.primary - state.step.primary.total, factor) if bad else 0.0
     too_bad = limits.tolerated(share, config.tolerance, config.tolerated_odds)
-    if config.limit is not None and config.limit.edge == edge:
-        too_bad = min(too_bad, config.limit.share)
+    limit = config.limit
+    if limit is not None and limit.edge == edge and limit.share < too_bad:
+        too_bad = limit.share
     return share, too_bad

@@ -50,7 +50,7 @@ def advance(track: Track, gains: Sequence[float], cap: float, block: int) -> Tra
     if block != track.block:
         begun, settled = track.evidence, track.steady
     gain = evidence - begun
-    return Track(logs, evidence, settled + (gain if gain < cap else cap), block, begun, settled)
+    return Track(logs, evidence, settled + min(gain, cap), block, begun, settled)
 
 
 def believed(track: Track, spread: Spread) -> float:
@@ -75,4 +75,4 @@ def believed(track: Track, spread: Spread) -> float:
 def log_mean_exp(logs: Sequence[float]) -> float:
     """The log of the mean of the exponentials, without overflow."""
     most = max(logs)
-    return most + math.log(math.fsum([math.exp(log - most) for log in logs]) / len(logs))
+    return most + math.log(sum([math.exp(log - most) for log in logs]) / len(logs))
