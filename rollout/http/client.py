@@ -51,6 +51,8 @@ class Reply:
 
     status: int
     body: bytes = field(repr=False)
+    retry_after: float | None = None
+    """Seconds that the server wants to be left alone, where it says a number of them."""
 
     @property
     def text(self) -> str:
@@ -107,7 +109,7 @@ class HttpClient:
                 body += chunk
                 if len(body) > LARGEST_REPLY:
                     raise NoReplyError(f"the answer is larger than {LARGEST_REPLY} bytes")
-            return Reply(response.status_code, bytes(body))
+            return Reply(response.status_code, bytes(body), _retry_after(response))
 
     async def _client(self, *, verify: bool, proxy: str) -> httpx2.AsyncClient:
         key = (verify, proxy)
@@ -122,6 +124,11 @@ class HttpClient:
             )
             self._clients[key] = await self._open.enter_async_context(client)
         return self._clients[key]
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    said = response.headers.get("Retry-After", "")
+    return float(said) if said.isascii() and said.isdigit() else None
 
 
 def _reason(error: Exception) -> str:

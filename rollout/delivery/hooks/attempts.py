@@ -17,8 +17,10 @@ def is_retried(status: int | None) -> bool:
     return status == 429 or (status >= 500 and status != 501)
 
 
-def pause(attempt: int) -> float:
-    """Seconds to wait after the attempt of this number, which counts from 0."""
+def pause(attempt: int, asked: float | None = None) -> float:
+    """Seconds to wait after the attempt of this number, which counts from 0; `asked` is what the server wants."""
+    if asked is not None:
+        return min(_LONGEST_PAUSE_SECONDS, asked)
     return min(_LONGEST_PAUSE_SECONDS, _LEAST_PAUSE_SECONDS * 2.0 ** min(attempt, 10))
 
 

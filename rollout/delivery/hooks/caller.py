@@ -57,18 +57,18 @@ class HookCaller:
             verify=call.verify,
         )
         for attempt in range(call.retries + 1):
-            status, said = await self._once(request)
+            status, said, asked = await self._once(request)
             if attempt == call.retries or not is_retried(status):
                 return outcome(status, _without(said, headers[1:]), attempt + 1)
-            await self._sleep(pause(attempt))
+            await self._sleep(pause(attempt, asked if status in {429, 503} else None))
         raise AssertionError("unreachable")
 
-    async def _once(self, request: Request) -> tuple[int | None, str]:
+    async def _once(self, request: Request) -> tuple[int | None, str, float | None]:
         try:
             reply = await self._http.send(request)
         except NoReplyError as error:
-            return None, str(error)
-        return reply.status, reply.text
+            return None, str(error), None
+        return reply.status, reply.text, reply.retry_after
 
 
 class HookDesk:

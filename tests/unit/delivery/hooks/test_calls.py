@@ -91,6 +91,11 @@ async def test_retries_wait_longer_each_time() -> None:
         hook = {"name": "x", "url": running.address, "retries": 5}
         assert await make(calls(hook)[0], pauses) == Agreed()
     assert pauses == [1, 2, 4]
+    busy = Answered(503, b"", {"Retry-After": "7"})
+    with server(lambda _: busy) as running:
+        pauses.clear()
+        await make(calls({"name": "x", "url": running.address, "retries": 1})[0], pauses)
+    assert pauses == [7]
     assert [pause(attempt) for attempt in (4, 5, 60)] == [16, 30, 30]
 
 
