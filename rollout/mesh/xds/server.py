@@ -7,6 +7,7 @@ back and is sent what it lacks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -96,7 +97,7 @@ class Server:
     async def start(self, address: str) -> int:
         """Listens; answers the port."""
         self._server = grpc.aio.server(options=_CHANNEL)
-        handler: Any = grpc.stream_stream_rpc_method_handler(self._serve)
+        handler: Any = grpc.stream_stream_rpc_method_handler(self._handle)
         handlers = grpc.method_handlers_generic_handler(_SERVICE, {_DELTA: handler})
         self._server.add_generic_rpc_handlers((handlers,))
         port = self._server.add_insecure_port(address)
@@ -107,6 +108,11 @@ class Server:
         """Ends all streams; proxies keep what they have."""
         if self._server is not None:
             await self._server.stop(grace=0.2)
+
+    async def _handle(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        # grpc cancels a stream whose proxy or server ends, and would log the cancellation as an error.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serve(requests, context)
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
         if self._open >= self._limits.connections:
