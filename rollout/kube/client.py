@@ -19,7 +19,7 @@ from kubernetes.aio.config import ConfigException
 
 from rollout import __version__
 from rollout.api.kinds import Kind
-from rollout.kube.connect import api_client, hang_up, keep_alive
+from rollout.kube.connect import api_client, hang_up
 from rollout.kube.errors import KubeError, Unavailable, error_from_status
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Object, Objects
@@ -89,7 +89,6 @@ class Client:
     async def close(self) -> None:
         """Close the connections; watches end with `Unavailable`."""
         await self._api.close()
-        await asyncio.sleep(0)  # the transports close in the loop's next round
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         """Read one object."""
@@ -184,15 +183,13 @@ class Client:
         """Begin a watch: the answer's head is due in time, its body may take as long as it likes."""
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT):
-                response = await self._send(
+                return await self._send(
                     "GET", path, query=query, timeout=aiohttp.ClientTimeout(total=None)
                 )
         except TimeoutError as error:
             raise Unavailable(
                 f"watch of {path}: no answer in time", reason="Unreachable"
             ) from error
-        keep_alive(response)
-        return response
 
     async def create(self, kind: Kind, obj: Object) -> Object:
         """Create one object in the namespace that it names."""

@@ -5,13 +5,16 @@ Everything that depends on how the official client is configured stands here. Kn
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
+import weakref
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient, Configuration, rest
 from kubernetes.aio.config import ConfigException, load_incluster_config
 from kubernetes.aio.config import kube_config as loaders
 
@@ -32,7 +35,9 @@ async def api_client(kubeconfig: str | None, context: str | None, pool_size: int
         ) from error
     configuration.retries = None
     configuration.connection_pool_maxsize = pool_size
-    return ApiClient(configuration)
+    client = ApiClient(configuration)
+    client.rest_client = _Connections(configuration)
+    return client
 
 
 async def _configure(
@@ -53,17 +58,41 @@ async def _configure(
     configuration.refresh_api_key_hook = _renewal(loader)
 
 
-def keep_alive(response: aiohttp.ClientResponse) -> None:
-    """Let the kernel notice within a minute that the other end of a quiet connection is gone."""
-    transport = response.connection.transport if response.connection is not None else None
-    sock = transport.get_extra_info("socket") if transport is not None else None
-    if sock is None:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # not every platform has all of them
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-        if (option := getattr(socket, name, None)) is not None:
-            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+class _Connections(rest.RESTClientObject):  # type: ignore[misc]  # the official client is untyped
+    """The official client's pool, on sockets of our own making.
+
+    The kernel notices within a minute that the other end of a quiet connection is gone, and what a cancelled request
+    leaves in the middle of TLS's farewell is closed with the pool.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            limit=self.maxsize, ssl=self.ssl_context, socket_factory=self._socket
+        )
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        # not every platform has all of them
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+            if (option := getattr(socket, name, None)) is not None:
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        self._sockets.add(sock)
+        return sock
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.sleep(0)
+        for sock in tuple(self._sockets):
+            with contextlib.suppress(OSError):  # closed already, as nearly all of them are
+                sock.shutdown(socket.SHUT_RDWR)
+        for _ in range(4):  # rounds of the loop in which the transports see their end
+            await asyncio.sleep(0)
 
 
 def hang_up(response: aiohttp.ClientResponse) -> None:

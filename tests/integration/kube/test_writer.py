@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,20 @@ async def test_no_server_is_unavailable_and_says_so(
             await client.request("GET", "/version")
     with pytest.raises(NotConfigured, match="no such file"):
         await Client.connect(str(tmp_path / "none"))
+
+
+async def test_closing_leaves_no_connection_of_a_cancelled_request(
+    own_apiserver: ApiServer,
+) -> None:
+    async with await Client.connect(str(own_apiserver.kubeconfig)) as client:
+        await client.list(CONFIG_MAP)
+        own_apiserver.pause()
+        async with background(client.list(CONFIG_MAP)):
+            await asyncio.sleep(0.2)
+        sockets = list(client._api.rest_client._sockets)
+        assert any(each.fileno() != -1 for each in sockets), "TLS waits for the other's farewell"
+    own_apiserver.resume()
+    assert [each for each in sockets if each.fileno() != -1] == []
 
 
 class Clock:
