@@ -92,6 +92,7 @@ class Server:
         self._limits = limits or Limits()
         self._encoder = Encoder()
         self._open = 0
+        self._stopping = asyncio.Event()
         self._server: grpc.aio.Server | None = None
 
     async def start(self, address: str) -> int:
@@ -106,11 +107,12 @@ class Server:
 
     async def stop(self) -> None:
         """Ends all streams; proxies keep what they have."""
+        self._stopping.set()
         if self._server is not None:
             await self._server.stop(grace=0.2)
 
     async def _handle(self, requests: AsyncIterator[bytes], context: Any) -> None:
-        # grpc cancels a stream whose proxy or server ends, and would log the cancellation as an error.
+        # grpc cancels a stream whose proxy is gone, and would log the cancellation as an error.
         with contextlib.suppress(asyncio.CancelledError):
             await self._serve(requests, context)
 
@@ -123,9 +125,12 @@ class Server:
             connection, first = await self._admit(requests)
             self._source.answered(connection, connection.stream.receive(first))
             async with asyncio.TaskGroup() as group:
-                writer = group.create_task(self._write(connection, context))
-                await self._read(connection, requests)
-                writer.cancel()
+                writing = group.create_task(self._write(connection, context))
+                reading = group.create_task(self._read(connection, requests))
+                stopping = group.create_task(self._stopping.wait())
+                await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
+                for task in (writing, reading, stopping):
+                    task.cancel()
         except* (TimeoutError, ValueError) as errors:
             reason = "; ".join(str(error) for error in errors.exceptions)
             log.warning("proxy dropped", proxy=connection.id if connection else "", reason=reason)
