@@ -27,10 +27,10 @@ async def refuse_if_unfit(client: Client, mesh_mode: str) -> None:
             f"this cluster has an Istio already ({found}), and two meshes would fight over the same "
             "routes and pods: install with --mesh existing to drive that one, or remove it first"
         )
-    if mesh_mode == "existing" and await _crd(client) is None:
+    if mesh_mode != "bundled" and await _crd(client) is None:
         raise InstallError(
-            f"there is no Istio in this cluster (no CustomResourceDefinition {_CRD}): "
-            "install Istio first, or use --mesh bundled"
+            f"there is no Istio in this cluster (no CustomResourceDefinition {_CRD}), and the controller "
+            f"routes by it: with --mesh {mesh_mode} install Istio first, or use --mesh bundled"
         )
 
 

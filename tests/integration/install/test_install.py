@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -16,19 +15,18 @@ from rollout.api.kinds import (
     MUTATING_WEBHOOK,
     NAMESPACE,
     SECRET,
-    Kind,
 )
 from rollout.install import installer
 from rollout.install.chart import Rendered, render
 from rollout.install.check import Finding, check
 from rollout.install.errors import InstallError
-from rollout.install.inventory import KINDS, SELECTOR
+from rollout.install.inventory import KINDS, OURS, SELECTOR
 from rollout.install.neighbours import refuse_if_unfit
 from rollout.install.uninstall import uninstall
 from rollout.install.values import parse_set
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
-from rollout.kube.objects import key_of
+from rollout.kube.objects import version_of
 from tests.integration.apiserver import ApiServer, api_server
 
 SYSTEM = "rollout-system"
@@ -46,15 +44,21 @@ def server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 async def admin(server: ApiServer) -> AsyncIterator[Client]:
-    """An administrator of a server that is as new after each test."""
+    """An administrator of a server that all tests share; CRDs, which are slow to go, stay between them."""
     async with await Client.connect(str(server.kubeconfig)) as client:
         yield client
         for namespace in await client.list(NAMESPACE):
             name = namespace["metadata"]["name"]
             if name.startswith("system-"):
-                await uninstall(client, name, purge=True, timeout=60, say=Said())
-        for crd in rendered("any").crds:
-            await gone(client, CUSTOM_RESOURCE_DEFINITION, *key_of(crd))
+                await uninstall(client, name, purge=False, timeout=60, say=Said())
+
+
+@pytest.fixture
+async def first() -> AsyncIterator[Client]:
+    """An administrator of a server on which nothing was ever installed."""
+    with api_server(controllers=True) as server:
+        async with await Client.connect(str(server.kubeconfig)) as client:
+            yield client
 
 
 @pytest.fixture
@@ -63,16 +67,6 @@ async def system(admin: Client) -> str:
     name = f"system-{uuid.uuid4().hex[:8]}"
     await admin.create(NAMESPACE, {"metadata": {"name": name}})
     return name
-
-
-async def gone(client: Client, kind: Kind, namespace: str, name: str) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await client.delete(kind, namespace, name, propagation="Background")
-            except NotFound:
-                return
-            await asyncio.sleep(0.1)
 
 
 class Said(list[str]):
@@ -97,29 +91,29 @@ async def installed(client: Client) -> list[str]:
     return found
 
 
-async def test_a_second_run_changes_nothing_and_an_uninstall_leaves_nothing(admin: Client) -> None:
+async def test_a_second_run_changes_nothing_and_an_uninstall_leaves_nothing(first: Client) -> None:
     said = Said()
-    before = await installed(admin)
-    first = await installer.install(admin, rendered(SYSTEM), say=said)
-    assert len(first.created) == len(rendered(SYSTEM).objects) + len(rendered(SYSTEM).crds) + 1
-    versions = await resource_versions(admin)
+    before = await installed(first)
+    made = await installer.install(first, rendered(SYSTEM), say=said)
+    assert len(made.created) == len(rendered(SYSTEM).objects) + len(rendered(SYSTEM).crds) + 1
+    versions = await resource_versions(first)
 
-    again = await installer.install(admin, rendered(SYSTEM), say=said)
+    again = await installer.install(first, rendered(SYSTEM), say=said)
     assert (again.created, again.changed, again.pruned) == ([], [], [])
-    assert await resource_versions(admin) == versions
+    assert await resource_versions(first) == versions
 
-    smaller = await installer.install(admin, rendered(SYSTEM, "image=rollout:1"), say=said)
+    smaller = await installer.install(first, rendered(SYSTEM, "image=rollout:1"), say=said)
     assert smaller.changed == ["Deployment rollout-system/rollout-controller"]
     assert "Deployment rollout-system/rollout-prometheus" in smaller.pruned
 
-    await admin.create(
+    await first.create(
         SECRET, {"metadata": {"namespace": SYSTEM, "name": "rollout-controller-webhook"}}
     )
-    await uninstall(admin, SYSTEM, purge=True, timeout=60, say=said)
-    assert await installed(admin) == before == []
+    await uninstall(first, SYSTEM, purge=True, timeout=90, say=said)
+    assert await installed(first) == before == []
     with pytest.raises(NotFound):
-        await admin.get(NAMESPACE, None, SYSTEM)
-    assert await uninstall(admin, SYSTEM, purge=True, timeout=60, say=said) == 0
+        await first.get(NAMESPACE, None, SYSTEM)
+    assert await uninstall(first, SYSTEM, purge=True, timeout=90, say=said) == 0
 
 
 async def resource_versions(client: Client) -> dict[str, str]:
@@ -151,17 +145,18 @@ async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client, sy
     assert said.has("warning: 1 Canary objects stay (such as default/catalog)")
     assert said.has("keeping 6 CustomResourceDefinitions")
     assert await admin.get(CANARY, "default", "catalog")
+    await admin.delete(CANARY, "default", "catalog")
     assert (await admin.get(NAMESPACE, None, system))["status"]["phase"] == "Active"
 
 
-async def test_what_does_not_become_ready_is_named_in_time(admin: Client, system: str) -> None:
+async def test_what_does_not_become_ready_is_named_in_time(first: Client) -> None:
     said = Said()
-    wanted = rendered(system, "image=rollout:1,mesh.mode=none")
-    await installer.install(admin, wanted, say=said)
+    wanted = rendered(SYSTEM, "image=rollout:1,mesh.mode=none")
+    await installer.install(first, wanted, say=said)
     with pytest.raises(InstallError, match=r"rollout-controller is not ready after 1 s: 0 of 1"):
-        await installer.wait(admin, wanted, timeout=1, say=said)
-    assert said.has(f"waiting for Deployment {system}/rollout-controller")
-    findings = {finding.subject: finding async for finding in check(admin, system)}
+        await installer.wait(first, wanted, timeout=1, say=said)
+    assert said.has(f"waiting for Deployment {SYSTEM}/rollout-controller")
+    findings = {finding.subject: finding async for finding in check(first, SYSTEM)}
     assert findings["API server"].ok
     assert findings["permissions"].ok
     assert not findings["rollout-controller"].ok
@@ -190,32 +185,33 @@ ISTIOD = {
 }
 
 
-async def test_the_bundled_mesh_keeps_away_from_an_istio(admin: Client, system: str) -> None:
-    await refuse_if_unfit(admin, "bundled")
-    with pytest.raises(InstallError, match="there is no Istio in this cluster"):
-        await refuse_if_unfit(admin, "existing")
+async def test_the_bundled_mesh_keeps_away_from_an_istio(first: Client) -> None:
+    await refuse_if_unfit(first, "bundled")
+    for mode in ("existing", "none"):
+        with pytest.raises(InstallError, match=f"no Istio in this cluster .* with --mesh {mode}"):
+            await refuse_if_unfit(first, mode)
 
-    await admin.create(MUTATING_WEBHOOK, {"metadata": {"name": "istio-sidecar-injector-1-27"}})
+    await first.create(MUTATING_WEBHOOK, {"metadata": {"name": "istio-sidecar-injector-1-27"}})
     with pytest.raises(InstallError, match=r"istio-sidecar-injector-1-27.*--mesh existing"):
-        await refuse_if_unfit(admin, "bundled")
-    await admin.delete(MUTATING_WEBHOOK, None, "istio-sidecar-injector-1-27")
+        await refuse_if_unfit(first, "bundled")
+    await first.delete(MUTATING_WEBHOOK, None, "istio-sidecar-injector-1-27")
 
-    await admin.create(DEPLOYMENT, ISTIOD)
+    await first.create(DEPLOYMENT, ISTIOD)
     with pytest.raises(InstallError, match="Deployment default/istiod"):
-        await refuse_if_unfit(admin, "bundled")
-    await refuse_if_unfit(admin, "none")
-    await admin.delete(DEPLOYMENT, "default", "istiod")
+        await refuse_if_unfit(first, "bundled")
+    await first.delete(DEPLOYMENT, "default", "istiod")
 
-    crds = rendered(system).crds
+    crds = rendered("any").crds
     istios = next(crd for crd in crds if crd["metadata"]["name"].startswith("virtualservices."))
     labels = {"app": "istio-pilot", "chart": "istio"}
-    await admin.create(
+    await first.create(
         CUSTOM_RESOURCE_DEFINITION,
         {**istios, "metadata": {"name": istios["metadata"]["name"], "labels": labels}},
     )
     with pytest.raises(InstallError, match="CustomResourceDefinition virtualservices"):
-        await refuse_if_unfit(admin, "bundled")
-    await refuse_if_unfit(admin, "existing")
+        await refuse_if_unfit(first, "bundled")
+    await refuse_if_unfit(first, "existing")
+    await refuse_if_unfit(first, "none")
 
 
 async def test_our_own_installation_is_no_foreign_istio(admin: Client, system: str) -> None:
@@ -232,11 +228,13 @@ async def test_an_installation_by_helm_is_left_to_helm(admin: Client, system: st
 
 
 async def test_a_crd_of_somebody_elses_stays_as_it_is(admin: Client, system: str) -> None:
-    crds = rendered(system).crds
-    foreign = next(crd for crd in crds if crd["metadata"]["name"] == "canaries.flagger.app")
-    created = await admin.create(CUSTOM_RESOURCE_DEFINITION, foreign)
+    name = "canaries.flagger.app"
+    await installer.install(admin, rendered(system), say=Said())
+    labels = {"metadata": {"labels": dict.fromkeys(OURS)}}
+    foreign = await admin.patch(CUSTOM_RESOURCE_DEFINITION, None, name, labels)
     said = Said()
     await installer.install(admin, rendered(system), say=said)
-    assert said.has("keeping CustomResourceDefinition canaries.flagger.app")
-    served = await admin.get(CUSTOM_RESOURCE_DEFINITION, None, "canaries.flagger.app")
-    assert served["metadata"]["generation"] == created["metadata"]["generation"]
+    assert said.has(f"keeping CustomResourceDefinition {name}")
+    served = await admin.get(CUSTOM_RESOURCE_DEFINITION, None, name)
+    assert version_of(served) == version_of(foreign)
+    await admin.patch(CUSTOM_RESOURCE_DEFINITION, None, name, {"metadata": {"labels": OURS}})
