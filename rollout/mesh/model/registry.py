@@ -174,11 +174,6 @@ class Registry:
                     return _merged(found)
         return None
 
-    def policies_for(self, host: str) -> list[DestinationPolicy]:
-        """Every rule for exactly this host, the oldest first."""
-        found = [p for (_, name), ps in self._policies.items() if name == host for p in ps]
-        return sorted(found, key=lambda policy: policy.age)
-
     def _named(self, host: str) -> Iterable[RouteTable]:
         found = list(self._mesh.get(host, ()))
         if (service := self.services.get(host)) is not None:

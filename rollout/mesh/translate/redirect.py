@@ -16,7 +16,6 @@ _CODES = {
     307: rc.RedirectAction.TEMPORARY_REDIRECT,
     308: rc.RedirectAction.PERMANENT_REDIRECT,
 }
-REDIRECT_CODES = frozenset(_CODES)
 
 
 def redirect_action(redirect: Redirect) -> Any:

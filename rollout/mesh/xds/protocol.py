@@ -93,11 +93,6 @@ class Stream:
             for watched in self._types.values()
         )
 
-    def known(self, type_url: str) -> Mapping[str, str]:
-        """What the proxy has of a type: versions by name."""
-        watched = self._types.get(type_url)
-        return dict(watched.known) if watched else {}
-
     def refuses(self, type_url: str, name: str) -> bool:
         """Whether the proxy refused the resource as it should be now."""
         watched = self._types.get(type_url)
