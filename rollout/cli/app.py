@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from rollout.cli import installing, serving
+from rollout.cli import installing, judge, serving
 from rollout.install.errors import InstallError
 from rollout.kube.connect import NotConfigured
 from rollout.kube.errors import Forbidden, KubeError, Unavailable
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 installing.register(app)
 serving.register(app)
+judge.register(app)
 
 
 def run() -> int:
