@@ -14,12 +14,14 @@ from rollout.api.errors import FieldError, InvalidObject
 from rollout.delivery.actions import Decision, Event
 from rollout.delivery.objects.primary import selector_label
 from rollout.delivery.phases.announce import announced
+from rollout.delivery.phases.commands import decide_command
 from rollout.delivery.phases.decide_analysis import decide_analysis
 from rollout.delivery.phases.decide_bootstrap import decide_bootstrap
 from rollout.delivery.phases.decide_deletion import decide_deletion, has_finalizer, hold, let_go
 from rollout.delivery.phases.decide_promotion import decide_promotion
 from rollout.delivery.phases.decide_settled import decide_settled
 from rollout.delivery.phases.decide_waiting import decide_waiting
+from rollout.delivery.phases.record import recorded
 from rollout.delivery.refusals import FIELDS_IGNORED, Refusal
 from rollout.delivery.routing import SUPPORTED_PROVIDERS, router_for
 from rollout.delivery.situation import Situation, refuse
@@ -48,7 +50,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     here = _situation(seen, canary, now)
     if isinstance(here, Decision):
         return here
-    decision = announced(here, _decide_phase(here))
+    decision = recorded(here, announced(here, decide_command(here) or _decide_phase(here)))
     return _with_finalizer(here, _with_notice(seen, decision, ignored, now))
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollout.api.canary.status import Phase
+from rollout.delivery.records import CommandRecord, Run, StepRecord
 
 PROMOTED = "Promoted"
 
@@ -81,6 +82,9 @@ class Status:
     last_promoted_spec: str = ""
     last_transition: datetime | None = None
     conditions: tuple[Condition, ...] = ()
+    analysis: tuple[StepRecord, ...] = ()
+    history: tuple[Run, ...] = ()
+    command: CommandRecord | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any] | None) -> Status:
@@ -97,6 +101,9 @@ class Status:
             last_promoted_spec=str(data.get("lastPromotedSpec") or ""),
             last_transition=parse_time(data.get("lastTransitionTime")),
             conditions=tuple(map(Condition.parse, data.get("conditions") or ())),
+            analysis=tuple(map(StepRecord.parse, data.get("analysis") or ())),
+            history=tuple(map(Run.parse, data.get("history") or ())),
+            command=CommandRecord.parse(data.get("command")),
         )
 
     def dump(self) -> dict[str, Any]:
@@ -112,6 +119,9 @@ class Status:
             "lastAppliedSpec": self.last_applied_spec,
             "lastPromotedSpec": self.last_promoted_spec,
             "conditions": [condition.dump() for condition in self.conditions],
+            **({"analysis": [step.dump() for step in self.analysis]} if self.analysis else {}),
+            **({"history": [run.dump() for run in self.history]} if self.history else {}),
+            **({"command": self.command.dump()} if self.command else {}),
         }
 
     def condition(self, type_: str) -> Condition | None:

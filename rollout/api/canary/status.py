@@ -44,6 +44,64 @@ class Condition(Model):
     """When its status last changed."""
 
 
+class CheckRecord(Model):
+    """One check of a step."""
+
+    metric: str
+    """The metric's name."""
+    verdict: str
+    """Passed, Failed, NoData or Error."""
+    value: str | None = None
+    """What was measured."""
+    threshold: str | None = None
+    """Within which bounds it had to be."""
+    message: str | None = None
+    """What was wrong."""
+
+
+class StepRecord(Model):
+    """One step that was judged."""
+
+    time: datetime
+    """When."""
+    revision: str
+    """The target's revision."""
+    weight: Int = 0
+    """The canary's share of the requests then, in percent."""
+    advanced: bool = False
+    """Whether the canary went on."""
+    checks: tuple[CheckRecord, ...] = ()
+    """What was measured."""
+
+
+class RunRecord(Model):
+    """One rollout of a revision."""
+
+    revision: str
+    """The target's revision."""
+    phase: str
+    """How it ended, or where it is."""
+    start_time: datetime
+    """When it began."""
+    end_time: datetime | None = None
+    """When it ended."""
+    reason: str | None = None
+    """Why it failed."""
+
+
+class CommandRecord(Model):
+    """What became of the last command."""
+
+    id: str
+    """The value of the annotation `rollout.dev/command`."""
+    done: bool
+    """Whether it was carried out."""
+    message: str = ""
+    """What was done, or why it was not."""
+    time: datetime
+    """When it was answered."""
+
+
 class CanaryStatus(Model):
     """What was observed and done; unknown keys are kept."""
 
@@ -73,6 +131,12 @@ class CanaryStatus(Model):
     """When the status last changed."""
     conditions: tuple[Condition, ...] = ()
     """What is true of the canary; `Promoted` is Flagger's."""
+    analysis: tuple[StepRecord, ...] = ()
+    """The last steps that were judged, newest last."""
+    history: tuple[RunRecord, ...] = ()
+    """The last rollouts, newest last."""
+    command: CommandRecord | None = None
+    """The last command that was answered."""
 
     def condition(self, type_: str) -> Condition | None:
         """The condition of this type, if it is set."""

@@ -70,6 +70,7 @@ def outcome(world: World) -> dict[str, object]:
     status = world.status
     status.pop("lastTransitionTime", None)
     status.pop("conditions", None)
+    status.pop("analysis", None)  # what was measured right before it was killed is not known
     workloads = {
         each["metadata"]["name"]: (each["spec"]["replicas"], each["spec"]["template"])
         for each in world.stores[DEPLOYMENT].list()
