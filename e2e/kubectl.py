@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import threading
 import time
@@ -34,17 +33,14 @@ class Watch:
                 self.on_line(line)
 
     def columns(self, *names: str) -> list[tuple[str, ...]]:
-        """The values under the named headings, one tuple a line; what a line leaves empty is empty."""
-        header = self.lines[0]
-        starts = [found.start() for found in re.finditer(r"\S+", header)]
-        ends = [*starts[1:], None]
-        spans = [
-            slice(start, end)
-            for name in names
-            for start, end in zip(starts, ends, strict=True)
-            if header[start:end].strip() == name
+        """The values under the named headings, one tuple a line, of the lines that have a value under each heading."""
+        header = self.lines[0].split()
+        rows = [line.split() for line in self.lines[1:]]
+        return [
+            tuple(row[header.index(name)] for name in names)
+            for row in rows
+            if len(row) == len(header)
         ]
-        return [tuple(line[span].strip() for span in spans) for line in self.lines[1:]]
 
 
 @dataclass(frozen=True)

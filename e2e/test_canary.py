@@ -7,6 +7,7 @@ import time
 from e2e.kubectl import until
 from e2e.lab import DEMO, NAMESPACE, Lab
 
+PODINFO_ERRORS = ("400", "409", "500")  # what --random-error answers with
 PROMOTED = [
     ("Progressing", "0"),
     *(("Progressing", str(weight)) for weight in (10, 20, 30, 40, 50)),
@@ -23,9 +24,9 @@ def test_a_good_version_is_promoted_step_by_step_and_no_request_is_lost(cluster:
         cluster.kubectl.apply(DEMO / "canary.yaml")
         until("Initialized", lambda: cluster.phase() == "Initialized", timeout=90)
         cluster.answers()
-        with cluster.load(qps=200, limit_seconds=150) as steady:
+        with cluster.load(qps=200, limit_seconds=300) as steady:
             cluster.release("6.9.1")
-            until("Succeeded", lambda: cluster.phase() == "Succeeded", timeout=120)
+            until("Succeeded", lambda: cluster.phase() == "Succeeded", timeout=180)
             time.sleep(2)
     assert watch.lines[0].split() == ["NAME", "STATUS", "WEIGHT", "LASTTRANSITIONTIME"]
     seen = distinct(watch.columns("STATUS", "WEIGHT"))
@@ -40,10 +41,10 @@ def test_a_bad_version_is_rolled_back_and_the_primary_stays_untouched(lab: Lab) 
     before = lab.kubectl.json("get", "deployment", "catalog-primary", "-n", NAMESPACE)
     with (
         lab.kubectl.watch("canary", "-n", NAMESPACE) as watch,
-        lab.load(qps=200, limit_seconds=150) as steady,
+        lab.load(qps=200, limit_seconds=300) as steady,
     ):
         lab.release_bad()
-        until("Failed", lambda: lab.phase() == "Failed", timeout=120)
+        until("Failed", lambda: lab.phase() == "Failed", timeout=180)
         time.sleep(2)
     seen = distinct(watch.columns("STATUS", "WEIGHT"))
     assert seen == [
@@ -58,7 +59,7 @@ def test_a_bad_version_is_rolled_back_and_the_primary_stays_untouched(lab: Lab) 
     assert lab.replicas("catalog") == 0
     assert lab.weights() == {"catalog-primary": 100, "catalog-canary": 0}
     assert steady.lost == 0, steady.codes
-    assert set(steady.codes) <= {"200", "500"}, steady.codes
+    assert set(steady.codes) <= {"200", *PODINFO_ERRORS}, steady.codes
     said = lab.kubectl.run("describe", "canary", "catalog-release", "-n", NAMESPACE)
     assert "Rolling back catalog-release.istioinaction failed checks threshold reached 5" in said
 
@@ -75,6 +76,5 @@ def test_a_new_revision_is_progressing_within_a_second(lab: Lab) -> None:
 
 
 def distinct(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Without the rows that repeat the one before (a watch prints one for every write), and those before any status."""
-    told = [row for row in rows if row[0]]
-    return [row for index, row in enumerate(told) if index == 0 or row != told[index - 1]]
+    """Without the rows that repeat the one before: a watch prints one for every write."""
+    return [row for index, row in enumerate(rows) if index == 0 or row != rows[index - 1]]

@@ -11,7 +11,7 @@ from e2e.lab import Lab
 @pytest.mark.parametrize("component", ["controller", "mesh"])
 def test_a_killed_component_changes_neither_outcome_nor_traffic(lab: Lab, component: str) -> None:
     kills = []
-    with lab.load(qps=200, limit_seconds=240) as steady:
+    with lab.load(qps=200, limit_seconds=300) as steady:
         lab.release("6.9.1")
         for phase, weight in (("Progressing", 10), ("Progressing", 40), ("Promoting", 0)):
             until(
@@ -21,7 +21,7 @@ def test_a_killed_component_changes_neither_outcome_nor_traffic(lab: Lab, compon
                 period=0.05,
             )
             kills.append(lab.kill(component))
-        until("Succeeded", lambda: lab.phase() == "Succeeded", timeout=120)
+        until("Succeeded", lambda: lab.phase() == "Succeeded", timeout=180)
     assert len(set(kills)) == 3, "each time another process"
     assert lab.image_of("catalog-primary").endswith("podinfo:6.9.1")
     assert lab.replicas("catalog") == 0
