@@ -142,6 +142,7 @@ class Desk:
                 continue
             self._world.calls.append(call)
             self._outcomes[call] = self._world.hooks.get(call.name, Agreed())
+            self._world.said[call.name] = self._outcomes[call]
             self._world.hurry()
 
     def used(self, key: Key) -> None:
@@ -172,6 +173,7 @@ class World:
         self.hooks: dict[str, Outcome] = {}
         self.hanging: set[str] = set()
         self.calls: list[HookCall] = []
+        self.said: dict[str, Outcome] = {}
         self.alerts: list[str] = []
         self.deaths = 0
         self.witnesses: list[Callable[[Kind, Object, Object], None]] = []
