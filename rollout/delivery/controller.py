@@ -67,6 +67,7 @@ COMPONENT = "flagger"
 _WORKERS = 32
 _LONGEST_BACKOFF_SECONDS = 30.0
 _FLUSH_SECONDS = 3.0
+_MOST_HOOKS_AT_ONCE = 1000
 _SERVICE = "rollout-controller"
 
 
@@ -129,11 +130,14 @@ async def run(options: Options, stop: asyncio.Event | None = None) -> None:
     async with (
         await Client.connect(options.kubeconfig, metrics=kube_metrics) as client,
         HttpClient() as http,
+        HttpClient(_MOST_HOOKS_AT_ONCE) as hooks_http,
     ):
         cache = Cache(client, options.namespace or None, metrics=kube_metrics)
         recorder = EventRecorder(client, COMPONENT, metrics=kube_metrics)
         async with asyncio.TaskGroup() as group:
-            delivery = _Delivery(options, client, http, cache, recorder, registry, group)
+            delivery = _Delivery(
+                options, client, (http, hooks_http), cache, recorder, registry, group
+            )
             tasks = [
                 group.create_task(work)
                 for work in (cache.run(), recorder.run(), *delivery.servers())
@@ -159,7 +163,7 @@ class _Delivery:
         self,
         options: Options,
         client: Client,
-        http: HttpClient,
+        https: tuple[HttpClient, HttpClient],
         cache: Cache,
         recorder: EventRecorder,
         registry: CollectorRegistry,
@@ -176,10 +180,12 @@ class _Delivery:
         self._observer = Observer(stores, options.settings)
         for store in stores.values():
             store.subscribe(self._changed)
+        # Hooks may take minutes to answer; metrics must not wait for a place behind them.
+        http, hooks_http = https
         secrets = SecretReader(client, stores[SECRET] if options.enable_config_tracking else None)
-        self._hooks = HookDesk(HookCaller(http, secrets), self._queue.add, group)
+        self._hooks = HookDesk(HookCaller(hooks_http, secrets), self._queue.add, group)
         self._alerts = AlertSender(
-            http,
+            hooks_http,
             secrets,
             stores[ALERT_PROVIDER].get,
             group,

@@ -7,7 +7,7 @@ and an event like any other refusal; what it merely cannot do now is tried again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -54,7 +54,7 @@ class Hooks(Protocol):
         """What the canary's calls came to so far."""
         ...
 
-    def ask(self, key: Key, calls: Iterable[HookCall]) -> None:
+    def ask(self, key: Key, calls: Sequence[HookCall]) -> None:
         """Have calls made, and the canary looked at when they are answered."""
         ...
 

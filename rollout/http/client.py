@@ -18,7 +18,8 @@ TIMEOUT_SECONDS = 5.0
 """Time for one exchange, unless a request says otherwise: Flagger's for metrics and alerts."""
 LARGEST_REPLY = 1 << 20
 """Bytes of a reply that are read before it is refused."""
-_MOST_AT_ONCE = 64
+MOST_AT_ONCE = 64
+"""Exchanges that are under way at the same time, unless a client is made for more."""
 _LONGEST_REASON = 300
 _UNPACKED = (
     "Accept-Encoding",
@@ -65,9 +66,10 @@ class NoReplyError(Exception):
 
 
 class HttpClient:
-    """Connections to many servers. At most 64 exchanges are under way; more wait, which counts against their time."""
+    """Connections to many servers. Of more exchanges than `most_at_once` some wait, which counts against their time."""
 
-    def __init__(self, most_at_once: int = _MOST_AT_ONCE) -> None:
+    def __init__(self, most_at_once: int = MOST_AT_ONCE) -> None:
+        self._most_at_once = most_at_once
         self._free = asyncio.Semaphore(most_at_once)
         self._clients: dict[tuple[bool, str], httpx2.AsyncClient] = {}
         self._open = AsyncExitStack()
@@ -119,7 +121,7 @@ class HttpClient:
                 verify=verify,
                 proxy=proxy or None,
                 timeout=None,
-                limits=httpx2.Limits(max_connections=_MOST_AT_ONCE, keepalive_expiry=30),
+                limits=httpx2.Limits(max_connections=self._most_at_once, keepalive_expiry=30),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
             self._clients[key] = await self._open.enter_async_context(client)

@@ -54,7 +54,7 @@ class AlertSender:
             if len(self._sending) >= _MOST_WAITING:
                 log.error("alert dropped: too many are under way", message=alert.message)
                 return
-            task = self._group.create_task(self._deliver(canary, alert))
+            task = self._group.create_task(self._try(canary, alert))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
@@ -67,6 +67,12 @@ class AlertSender:
         """Wait until nothing is under way."""
         while self._sending:
             await asyncio.wait(self._sending)
+
+    async def _try(self, canary: Canary, alert: Alert) -> None:
+        try:
+            await self._deliver(canary, alert)
+        except Exception:  # one alert must end neither the others nor the process
+            log.exception("alert not sent", canary=f"{canary.namespace}/{canary.name}")
 
     async def _deliver(self, canary: Canary, alert: Alert) -> None:
         if not canary.spec.analysis.alerts:

@@ -7,7 +7,7 @@ what a hook is for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -19,6 +19,8 @@ from rollout.kube.errors import KubeError
 from rollout.kube.objects import Key
 
 log = structlog.get_logger(__name__)
+
+_MOST_OF_ONE = 16  # of one canary at the same time
 
 Secrets = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
 """The decoded values of a Secret by namespace and name; None where there is no such Secret."""
@@ -89,13 +91,14 @@ class HookDesk:
         """What is known of the canary's calls so far."""
         return dict(self._outcomes.get(key, {}))
 
-    def ask(self, key: Key, calls: Iterable[HookCall]) -> None:
+    def ask(self, key: Key, calls: Sequence[HookCall]) -> None:
         """Have these calls made; those under way go on, others of the canary are given up."""
         wanted = set(calls)
         running = self._running.setdefault(key, {})
         for call in set(running) - wanted:
             running.pop(call).cancel()
-        for call in wanted - set(running):
+        # What finds no place now is asked for again when the others are answered.
+        for call in [call for call in calls if call not in running][: _MOST_OF_ONE - len(running)]:
             running[call] = self._group.create_task(self._make(key, call))
 
     def used(self, key: Key) -> None:
@@ -125,15 +128,22 @@ class HookDesk:
             task.cancel()
 
     async def _make(self, key: Key, call: HookCall) -> None:
-        came = await self._caller.call(call)
+        came = await self._call(call)
         self._outcomes.setdefault(key, {})[call] = came
         running = self._running.get(key, {})
         running.pop(call, None)
         if not running:
             self._again(key)
 
+    async def _call(self, call: HookCall) -> Outcome:
+        try:
+            return await self._caller.call(call)
+        except Exception as error:  # one hook must end neither the others nor the process
+            log.exception("hook not called", namespace=call.namespace, hook=call.name)
+            return Refused(f"it could not be called: {type(error).__name__}")
+
     async def _tell(self, call: HookCall) -> None:
-        came = await self._caller.call(call)
+        came = await self._call(call)
         if isinstance(came, Refused):
             log.warning(
                 "event hook failed", namespace=call.namespace, hook=call.name, reason=came.reason

@@ -109,9 +109,12 @@ def _step(here: Situation) -> Decision:
     for gate in (rollback_asked_for, *judged, traffic_increase, *((promotion,) * (weight is None))):
         outcome = gate(here)
         if isinstance(outcome, Decision):
-            # What is only asked for is asked again with the answers; until then nothing has happened.
+            # What is only asked for is asked again with the answers; until then, or while a gate is still
+            # closed, nothing has happened that could be told.
             concludes = not (outcome.hooks or outcome.checks)
-            return replace(outcome, events=(*told, *outcome.events)) if concludes else outcome
+            if not concludes or (outcome.status == here.status and not outcome.events):
+                return outcome
+            return replace(outcome, events=(*told, *outcome.events))
         told.extend(outcome)
     return _advance(here, weight, *told)
 

@@ -170,6 +170,15 @@ async def test_a_promotion_waits_and_its_checks_go_on() -> None:
     assert list(shown(world))[-3:] == _PROMOTED
 
 
+async def test_a_gate_that_stays_closed_is_not_told_again() -> None:
+    world = await world_with(hook("confirm-promotion", "gate"), hook("rollback", "panic"))
+    world.hooks |= {"gate": Refused("Forbidden"), "panic": Refused("no")}
+    await new_revision(world, 3)
+    told = len(world.events)
+    await world.tick(5)
+    assert (world.phase, len(world.events)) == ("WaitingPromotion", told)
+
+
 async def test_checks_that_fail_while_a_promotion_waits_roll_it_back() -> None:
     world = await world_with(hook("confirm-promotion", "gate"), hook("rollout", "load"))
     world.hooks["gate"] = Refused("Forbidden")

@@ -65,7 +65,10 @@ class Stackdriver:
         key = (self._setup.secret or {}).get("serviceAccountKey")
         file = self._setup.world.environment.get("GOOGLE_APPLICATION_CREDENTIALS")
         if key is None and file:
-            key = await asyncio.to_thread(Path(file).read_text)
+            try:
+                key = await asyncio.to_thread(Path(file).read_text)
+            except OSError as error:
+                raise NoReplyError(f"{file}: {error.strerror}") from None
         purpose = "google:" + hashlib.sha256((key or "").encode()).hexdigest()
         now = self._setup.world.now()
         return await self._setup.world.tokens.get(purpose, now, lambda: self._fetch(key, now))

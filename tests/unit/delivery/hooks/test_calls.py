@@ -175,6 +175,41 @@ async def test_one_canarys_hanging_hook_is_no_others_business() -> None:
     assert fake.ended == ["b", "b"]
 
 
+async def test_one_canary_takes_only_so_many_places() -> None:
+    fake = Fake()
+    many = calls(*({"name": f"hook-{index}", "url": "http://x"} for index in range(20)))
+    key = Key("shop", "one")
+    told: asyncio.Queue[Key] = asyncio.Queue()
+    async with asyncio.TaskGroup() as group:
+        desk = HookDesk(fake, told.put_nowait, group)  # type: ignore[arg-type]
+        desk.ask(key, many)
+        desk.ask(key, many)
+        await asyncio.sleep(0)
+        assert len(fake.gates) == 16
+        for gate in list(fake.gates.values()):
+            gate.set()
+        await told.get()
+        desk.ask(key, [call for call in many if call not in desk.outcomes(key)])
+        await asyncio.sleep(0)
+        assert len(fake.gates) == 20
+        desk.close()
+
+
+async def test_what_nobody_foresaw_is_a_refusal() -> None:
+    class Broken:
+        async def call(self, _: HookCall) -> Outcome:
+            raise RuntimeError("secret details")
+
+    key = Key("shop", "one")
+    (call,) = calls({"name": "x", "url": "http://x"})
+    told: asyncio.Queue[Key] = asyncio.Queue()
+    async with asyncio.TaskGroup() as group:
+        desk = HookDesk(Broken(), told.put_nowait, group)  # type: ignore[arg-type]
+        desk.ask(key, (call,))
+        await told.get()
+        assert desk.outcomes(key) == {call: Refused("it could not be called: RuntimeError")}
+
+
 def _told(everywhere: str, *hooks: dict[str, Any]) -> list[HookCall]:
     recorded: list[str] = []
     sent: list[HookCall] = []
