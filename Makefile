@@ -54,6 +54,10 @@ cluster-load: venv ## Load an image archive into the cluster: make cluster-load 
 	@test -n "$(IMAGE)" || { echo "name the archive: make cluster-load IMAGE=archive.tar" >&2; exit 1; }
 	@$(PY) -m e2e.cluster load $(IMAGE)
 
+.PHONY: bench-judge
+bench-judge: venv ## How soon and how surely the sequential judge decides, beside classic rules; seeds fixed
+	@$(PY) -m bench.judge
+
 .PHONY: images
 images: venv ## Build every image and load what changed into the cluster
 	@$(PY) -m e2e.cluster images

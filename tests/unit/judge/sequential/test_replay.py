@@ -52,7 +52,7 @@ def test_latency_is_read_by_edge() -> None:
     ["{", "[]", '{"at": 1}', line(1, (3, 2), (0, 1)), '{"at": 1, "canary": 2, "primary": 3}'],
 )
 def test_a_line_that_cannot_be_read_is_named(text: str) -> None:
-    with pytest.raises(UnreadableTicks, match="line 2: .*each line is an object with at"):
+    with pytest.raises(UnreadableTicks, match=r"line 2: .*each line is an object with at"):
         parse_ticks(f"{BAD[0]}\n{text}", RATE)
 
 

@@ -126,7 +126,8 @@ def test_an_edge_that_most_requests_exceed_is_not_compared() -> None:
 
 
 def test_latency_limit_is_held_at_the_first_edge_that_is_not_below_it() -> None:
-    assert latency(Bounds(max=120), edges=EDGES).limit == Limit(share=pytest.approx(0.01), edge=2)
+    limit = latency(Bounds(max=120), edges=EDGES, quantile=0.75).limit
+    assert limit == Limit(share=0.25, edge=2)
     assert latency(Bounds(max=300), edges=EDGES).limit is None
 
 
