@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import packages
-from e2e.cluster.build import locked
+from e2e.cluster.build import build, locked
 from e2e.cluster.layout import ROOT, cache
 from e2e.cluster.progress import ClusterError, step
 
 NAME = "localhost/rollout/rollout"
+FORTIO = "docker.io/fortio/fortio:1.68.0"
 PACKAGES = "python3,python3-venv,iptables,ca-certificates"
 UNNEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 DISTRIBUTION_PYTHON = "/usr/bin/python3"
@@ -42,11 +43,12 @@ def rollout_image() -> RolloutImage:
     packages.require_root()
     packages.require({**packages.IMAGES, DISTRIBUTION_PYTHON: "python3"})
     with locked("rollout-image"):
-        base, wheels = _base(), _wheels()
+        base, wheels, programs = _base(), _wheels(), _programs()
         with step("building the image of rollout (half a minute the first time)"):
             image = _buildah(
                 "bud", "--quiet", "--layers", "--force-rm", "--isolation", "chroot", "--network", "host",
                 "--pull-never", "--build-arg", f"BASE={base}", "--volume", f"{wheels}:/wheels:ro",
+                "--build-context", f"{FORTIO}={programs}",
                 "--tag", NAME, "--file", str(ROOT / "Containerfile"), str(ROOT),
             )  # fmt: skip
             reference = f"{NAME}:{image[:12]}"
@@ -64,6 +66,19 @@ def _archive(image: str, reference: str) -> Path:
         _buildah("push", "--quiet", image, f"docker-archive:{fresh}:{reference}")
         fresh.replace(path)
     return path
+
+
+def _programs() -> Path:
+    """What stands in for Fortio's image in the build: our own build of it, where that image has it."""
+    built = build("fortio")
+    folder = cache() / "programs" / built.name
+    program = folder / "usr" / "bin" / "fortio"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        fresh = program.with_suffix(".part")
+        shutil.copy2(built, fresh)
+        fresh.replace(program)
+    return folder
 
 
 def _base() -> str:
