@@ -62,6 +62,10 @@ bench-judge: venv ## How soon and how surely the sequential judge decides, besid
 images: venv ## Build every image and load what changed into the cluster
 	@$(PY) -m e2e.cluster images
 
+.PHONY: bench-mesh
+bench-mesh: venv ## The control plane under 100 envoy-like proxies: times, CPU, bytes and memory
+	@$(PY) -m bench.mesh
+
 .PHONY: clean
 clean: venv ## Remove every process, bridge, rule, mount and directory of the cluster, and nothing else
 	@$(PY) -m e2e.cluster clean

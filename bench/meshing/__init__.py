@@ -1,0 +1,1 @@
+"""The parts of the mesh's benchmark: a mesh made of manifests, the control plane's process and the proxies'."""

@@ -1,0 +1,112 @@
+"""The control plane's process: all of the mesh but the watches, told of changes over its standard input.
+
+Each line is a JSON command, each answer one line of JSON. What the watches would say is put into the feed, so a figure
+spans from the moment when a change is known, by way of the push, to what the proxies see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+from pathlib import Path
+from time import monotonic, process_time
+from typing import Any
+
+import structlog
+
+from bench.meshing import world
+from rollout.mesh.hub import Hub
+from rollout.mesh.ingest.feed import Feed
+from rollout.mesh.metrics import Metrics
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.pusher import Pusher
+from rollout.mesh.xds.server import Server
+
+
+class Plane:
+    """A mesh of so many services, served."""
+
+    def __init__(self, services: int) -> None:
+        self._pods = {
+            (world.namespace(i), world.pod_name(i, replica)): world.pod(i, replica)
+            for i in range(services)
+            for replica in range(2)
+        }
+        slices = [world.endpoint_slice(i) for i in range(services)]
+        self._slices = {(world.namespace(i), world.name(i)): s for i, s in enumerate(slices)}
+        registry = Registry("istio-system")
+        self._feed = Feed(
+            registry,
+            slices_of=lambda ns, name: [self._slices[ns, name]],
+            pod_of=lambda ns, name: self._pods.get((ns, name)),
+        )
+        for i in range(services):
+            self._feed.service(world.namespace(i), world.name(i), world.service(i))
+            self._route(i, 0)
+        self.hub = Hub(registry, self._feed, lambda ns, n: self._pods.get((ns, n)), Metrics())
+        self.pusher = Pusher(self.hub.push)
+        self.hub.push()
+        self.responses = self.bytes = 0
+        sent = self.hub.sent
+
+        def counted(response: Any) -> None:
+            self.responses += 1
+            self.bytes += len(response.body)
+            sent(response)
+
+        self.hub.sent = counted  # type: ignore[method-assign]
+
+    def _route(self, index: int, timeout: int) -> None:
+        found = world.virtual_service(index, timeout)
+        self._feed.routing("VirtualService", world.namespace(index), world.name(index), found)
+
+    def change(self, what: str, index: int, value: int) -> None:
+        if what == "route":
+            self._route(index, value)
+        else:
+            changed = world.endpoint_slice(index, value)
+            self._slices[world.namespace(index), world.name(index)] = changed
+            self._feed.slice(changed)
+        self.pusher.trigger()
+
+    def figures(self) -> dict[str, float]:
+        status = Path("/proc/self/status").read_text()
+        resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
+        switches = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+        return {
+            "cpu": process_time(),
+            "resident_mib": resident,
+            "responses": self.responses,
+            "bytes": self.bytes,
+            "waits": switches,
+            "synced": sum(each.stream.synced for each in self.hub.clients),
+        }
+
+
+async def main(services: int) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    plane = Plane(services)
+    gc.collect()
+    gc.freeze()
+    server = Server(plane.hub)
+    port = await server.start("127.0.0.1:0")
+    pushing = asyncio.ensure_future(plane.pusher.run())
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    print(json.dumps({"port": port, **plane.figures()}), flush=True)
+    async for line in reader:
+        command = json.loads(line)
+        answer = {"at": monotonic(), **plane.figures()}
+        if command["do"] != "figures":
+            plane.change(command["do"], command["index"], command["value"])
+        print(json.dumps(answer), flush=True)
+    pushing.cancel()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
