@@ -7,6 +7,8 @@ import sys
 import typer
 
 from rollout.cli import installing, judge, serving
+from rollout.cli.canary import commands
+from rollout.cli.canary.errors import CommandFailed
 from rollout.install.errors import InstallError
 from rollout.kube.connect import NotConfigured
 from rollout.kube.errors import Forbidden, KubeError, Unavailable
@@ -21,16 +23,17 @@ app = typer.Typer(
 installing.register(app)
 serving.register(app)
 judge.register(app)
+commands.register(app)
 
 
-def run() -> int:
+def run(program: typer.Typer = app) -> int:
     """Run the command line; returns the exit code, or raises SystemExit with it."""
     try:
-        app()
-    except (InstallError, NotConfigured) as error:
+        program()
+    except (InstallError, NotConfigured, CommandFailed) as error:
         return _fail(str(error))
     except Forbidden as error:
-        return _fail(f"{error}; use credentials of a cluster administrator")
+        return _fail(f"{error}; use credentials that may do this")
     except Unavailable as error:
         return _fail(f"the API server does not answer: {error}; is the context the right one?")
     except KubeError as error:

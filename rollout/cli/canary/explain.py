@@ -1,0 +1,88 @@
+"""Why a canary is where it is, what would move it on, and what may be asked of it: in sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rollout.api.canary.status import Phase
+from rollout.cli.canary.outcome import sentence
+from rollout.cli.canary.view import CanaryView
+from rollout.cli.canary.words import age, span
+from rollout.delivery.phases.commands import possible
+from rollout.delivery.records import Verdict
+
+
+def explain(view: CanaryView, now: datetime) -> list[str]:
+    """One sentence per fact, the most important first."""
+    return [*_state(view, now), *_evidence(view, now), *_pods(view), *_what_next(view)]
+
+
+def _state(view: CanaryView, now: datetime) -> Iterator[str]:
+    yield sentence(view) + (f" (since {age(view.moved, now)})" if view.moved else "")
+    match view.phase:
+        case "New" | "Initializing":
+            yield "The primary is being made; the target keeps serving until it is ready."
+        case "Waiting":
+            yield "A new revision waits for a confirm-rollout hook; nothing of it runs yet."
+        case "WaitingPromotion":
+            yield "All steps are made; a confirm-promotion hook has not agreed yet. Checks go on meanwhile."
+        case "Progressing":
+            yield from _progress(view, now)
+        case "Promoting":
+            yield "The primary is being brought to the new revision; traffic goes back to it once it is ready."
+        case "Finalising":
+            yield "All traffic is with the primary; the canary's pods go next."
+        case "Failed":
+            yield "All traffic is with the primary, at the revision promoted before. A new revision, or a retry, starts again."
+        case _:
+            pass
+
+
+def _progress(view: CanaryView, now: datetime) -> Iterator[str]:
+    if view.steps:
+        yield f"The canary gets {view.weight}% of the requests: step {view.step} of {len(view.steps)}, up to {max(view.steps)}%."
+    if view.failed_checks:
+        more = max(0, view.threshold - view.failed_checks)
+        yield f"{view.failed_checks} checks have failed; {more} more and it is rolled back."
+    if view.next_step is not None:
+        left = view.next_step - now
+        yield (
+            f"The next step is due in {span(left)}."
+            if left.total_seconds() > 0
+            else "The next step is due."
+        )
+
+
+def _evidence(view: CanaryView, now: datetime) -> Iterator[str]:
+    if not view.checks or view.phase in {"Initialized", "Succeeded"}:
+        return
+    last = view.checks[-1]
+    for check in last.checks:
+        bad = check.verdict is not Verdict.PASSED
+        said = check.message or f"{check.value} is within {check.threshold or 'any bounds'}"
+        word = {
+            Verdict.FAILED: "failed",
+            Verdict.NO_DATA: "has no data",
+            Verdict.ERROR: "could not be asked",
+        }
+        state = word[check.verdict] if bad else "passed"
+        yield f"Check {check.metric} {state} {age(last.time, now)} ago at {last.weight}%: {said}."
+
+
+def _pods(view: CanaryView) -> Iterator[str]:
+    for workload in view.workloads:
+        if not workload.found:
+            yield f"Deployment {workload.name} ({workload.role}) is not there."
+        for pod in workload.pods:
+            if pod.trouble:
+                yield f"Pod {pod.name} of the {workload.role}: {pod.trouble}."
+
+
+def _what_next(view: CanaryView) -> Iterator[str]:
+    if view.suspended:
+        yield f"It is paused: `rollout resume {view.name}` lets it go on."
+        return
+    able = possible(Phase(view.phase)) if view.phase in set(Phase) else ()
+    if able:
+        yield "You may " + ", ".join(f"`rollout {verb} {view.name}`" for verb in able) + "."

@@ -1,0 +1,169 @@
+"""Shows canaries: reads, renders, prints; and waits where a command waits. The one place with a console and a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+import yaml
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from rollout.cli.canary import render
+from rollout.cli.canary.explain import explain
+from rollout.cli.canary.outcome import Exit, outcome, sentence
+from rollout.cli.canary.reading import following, read_all, read_one
+from rollout.cli.canary.view import CanaryView
+from rollout.kube.client import Client
+
+_WIDE = 200
+_LIST_EVERY_SECONDS = 2.0
+
+
+async def show(client: Client, namespace: str, name: str, output: str) -> None:
+    """One canary, once."""
+    view = await read_one(client, namespace, name)
+    _out(render.tree(view, _now()), _plain(view), output)
+
+
+async def show_all(client: Client, namespace: str | None, output: str) -> None:
+    """All canaries, once."""
+    views = await read_all(client, namespace)
+    if not views and output == "text":
+        print(
+            f"no Canaries in {'any namespace' if namespace is None else f'namespace {namespace}'}"
+        )
+        return
+    table = render.listing(views, _now(), namespaces=namespace is None)
+    _out(table, [_plain(view) for view in views], output)
+
+
+async def past(client: Client, namespace: str, name: str, output: str) -> None:
+    """The last rollouts."""
+    view = await read_one(client, namespace, name)
+    _out(render.history(view, _now()), _plain(view)["history"], output)
+
+
+async def explained(client: Client, namespace: str, name: str) -> None:
+    """Why it is where it is."""
+    view = await read_one(client, namespace, name)
+    for each in explain(view, _now()):
+        print(each)
+
+
+async def follow(client: Client, namespace: str, name: str) -> None:
+    """A live tree at a terminal; elsewhere a line whenever the state changes."""
+    _quiet()
+    console = _console()
+    async with following(client, namespace, name) as views:
+        if not console.is_terminal:
+            said = ""
+            async for view in views:
+                if (line := render.line(view)) != said:
+                    said = line
+                    print(line, flush=True)
+            return
+        with Live(console=console, auto_refresh=False) as live:
+            async for view in _ticking(views):
+                live.update(render.tree(view, _now()), refresh=True)
+
+
+async def follow_all(client: Client, namespace: str | None) -> None:
+    """A live list."""
+    _quiet()
+    with Live(console=_console(), auto_refresh=False) as live:
+        while True:
+            views = await read_all(client, namespace)
+            table = render.listing(views, _now(), namespaces=namespace is None)
+            live.update(table, refresh=True)
+            await asyncio.sleep(_LIST_EVERY_SECONDS)
+
+
+async def wait(client: Client, namespace: str, name: str, seconds: float) -> int:
+    """Until nothing is under way any more, saying each change; the exit code."""
+    _quiet()
+    view, said = await read_one(client, namespace, name), ""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds), following(client, namespace, name) as views:
+            async for view in views:
+                if outcome(view) is not Exit.UNDER_WAY:
+                    break
+                if (line := render.line(view)) != said:
+                    said = line
+                    print(line, flush=True)
+    code = outcome(view)
+    late = f" (not ended within {seconds:g} s)" if code is Exit.UNDER_WAY else ""
+    print(sentence(view) + late)
+    return int(code)
+
+
+async def _ticking(views: AsyncIterator[CanaryView]) -> AsyncIterator[CanaryView]:
+    """Each view as it comes, and the last one again every second: ages grow."""
+    last: CanaryView | None = None
+    coming = asyncio.ensure_future(anext(views))
+    try:
+        while True:
+            done, _ = await asyncio.wait({coming}, timeout=1)
+            if done:
+                try:
+                    last = coming.result()
+                except StopAsyncIteration:
+                    return
+                coming = asyncio.ensure_future(anext(views))
+            if last is not None:
+                yield last
+    finally:
+        coming.cancel()
+
+
+def _out(text: RenderableType, data: Any, output: str) -> None:
+    if output == "json":
+        print(json.dumps(data, indent=2, ensure_ascii=False))
+    elif output == "yaml":
+        print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+    else:
+        _console().print(text)
+
+
+def _console() -> Console:
+    """Colours only at a terminal; elsewhere lines as long as they are."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, emoji=False, width=_WIDE)
+    return console
+
+
+def _plain(view: CanaryView) -> Any:
+    return _jsonable(asdict(view))
+
+
+def _jsonable(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _jsonable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_jsonable(each) for each in value]
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case str():
+            return str(value)
+        case _:
+            return value
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _quiet() -> None:
+    """What the watches log would break the picture."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

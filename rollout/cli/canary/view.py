@@ -1,0 +1,212 @@
+"""One canary as people look at it: everything that a renderer shows, taken from objects as served. Pure.
+
+Reads leniently: what is broken in the cluster must be shown all the same. Knows neither the cluster nor colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rollout.api.canary import Canary
+from rollout.api.errors import InvalidObject
+from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.podfailure import failure
+from rollout.delivery.records import CommandRecord, Run, StepRecord
+from rollout.delivery.refusals import BLOCKED
+from rollout.delivery.revision import revision_of
+from rollout.delivery.status import SETTLED, Status, parse_time
+from rollout.kube.objects import Object
+
+NO_PHASE = "New"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodView:
+    """One pod."""
+
+    name: str
+    phase: str
+    ready: int
+    containers: int
+    restarts: int
+    started: datetime | None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadView:
+    """One side of the canary."""
+
+    role: str
+    kind: str
+    name: str
+    weight: int
+    images: tuple[str, ...] = ()
+    wanted: int = 0
+    updated: int = 0
+    available: int = 0
+    found: bool = True
+    pods: tuple[PodView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryView:
+    """The whole of it; `noticed` is whether the controller has dealt with the target's present revision."""
+
+    namespace: str
+    name: str
+    phase: str
+    weight: int
+    promoted: str
+    message: str = ""
+    invalid: str = ""
+    suspended: bool = False
+    noticed: bool = True
+    target: str = ""
+    revision: str = ""
+    failed_checks: int = 0
+    threshold: int = 0
+    steps: tuple[int, ...] = ()
+    interval: timedelta | None = None
+    moved: datetime | None = None
+    created: datetime | None = None
+    skip_analysis: bool = False
+    metrics: tuple[str, ...] = ()
+    workloads: tuple[WorkloadView, ...] = ()
+    checks: tuple[StepRecord, ...] = ()
+    history: tuple[Run, ...] = ()
+    command: CommandRecord | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way, and nothing is about to begin."""
+        return self.phase in SETTLED and self.noticed
+
+    @property
+    def step(self) -> int:
+        """How many of the steps have been made."""
+        return sum(weight <= self.weight for weight in self.steps)
+
+    @property
+    def next_step(self) -> datetime | None:
+        """When the next step may be made, while an analysis is under way."""
+        if self.phase not in {"Progressing", "WaitingPromotion"} or self.suspended:
+            return None
+        return self.moved + self.interval if self.moved and self.interval else None
+
+
+def view(
+    canary: Object,
+    deployments: Mapping[str, Object] | None = None,
+    pods: Mapping[str, Iterable[Object]] | None = None,
+) -> CanaryView:
+    """Put it together; `deployments` and the `pods` of each by the Deployment's name, where they were read."""
+    canary = printable(canary)
+    metadata, status = canary["metadata"], Status.parse(canary.get("status"))
+    parsed, invalid = _parsed(canary)
+    spec = canary.get("spec") or {}
+    target = str((spec.get("targetRef") or {}).get("name") or "")
+    condition, blocked = status.condition("Promoted"), status.condition(BLOCKED)
+    found = (deployments or {}).get(target)
+    revision = revision_of(found) if found else ""
+    known = {"", status.last_applied_spec, status.last_promoted_spec}
+    return CanaryView(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        phase=str(status.phase) or NO_PHASE,
+        weight=status.canary_weight,
+        promoted=condition.status if condition else "Unknown",
+        message=(blocked or condition).message if (blocked or condition) else "",  # type: ignore[union-attr]
+        invalid=invalid,
+        suspended=bool(spec.get("suspend")),
+        noticed=revision in known,
+        target=target,
+        revision=revision or status.last_applied_spec,
+        failed_checks=status.failed_checks,
+        threshold=parsed.threshold if parsed else 0,
+        steps=parsed.steps if parsed else (),
+        interval=parsed.interval() if parsed else None,
+        moved=status.last_transition,
+        created=parse_time(metadata.get("creationTimestamp")),
+        skip_analysis=bool(spec.get("skipAnalysis")),
+        metrics=tuple(metric.name for metric in parsed.spec.analysis.metrics) if parsed else (),
+        workloads=_workloads(status, target, deployments, pods or {}),
+        checks=status.analysis,
+        history=status.history,
+        command=status.command,
+    )
+
+
+def printable(value: Any) -> Any:
+    """The same JSON without what could steer a terminal: messages come from wherever a pod's image does."""
+    if isinstance(value, str):
+        return (
+            value if value.isprintable() else "".join(c if c.isprintable() else " " for c in value)
+        )
+    if isinstance(value, dict):
+        return {key: printable(each) for key, each in value.items()}
+    return [printable(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _parsed(canary: Object) -> tuple[Canary | None, str]:
+    try:
+        return Canary.parse({key: value for key, value in canary.items() if key != "status"}), ""
+    except InvalidObject as error:
+        return None, str(error)
+
+
+def _workloads(
+    status: Status,
+    target: str,
+    deployments: Mapping[str, Object] | None,
+    pods: Mapping[str, Iterable[Object]],
+) -> tuple[WorkloadView, ...]:
+    if deployments is None or not target:
+        return ()
+    sides = (
+        ("primary", primary_name(target), 100 - status.canary_weight),
+        ("canary", target, status.canary_weight),
+    )
+    return tuple(
+        _workload(role, name, weight, deployments.get(name), pods.get(name, ()))
+        for role, name, weight in sides
+    )
+
+
+def _workload(
+    role: str, name: str, weight: int, deployment: Object | None, pods: Iterable[Object]
+) -> WorkloadView:
+    if deployment is None:
+        return WorkloadView(role=role, kind="Deployment", name=name, weight=weight, found=False)
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    containers = printable(spec["template"]["spec"].get("containers") or ())
+    return WorkloadView(
+        role=role,
+        kind="Deployment",
+        name=name,
+        weight=weight,
+        images=tuple(str(each.get("image", "")) for each in containers),
+        wanted=int(spec.get("replicas", 1)),
+        updated=int(status.get("updatedReplicas") or 0),
+        available=int(status.get("availableReplicas") or 0),
+        pods=tuple(sorted(map(_pod, pods), key=lambda pod: pod.name)),
+    )
+
+
+def _pod(pod: Object) -> PodView:
+    pod = printable(pod)
+    status = pod.get("status") or {}
+    containers = status.get("containerStatuses") or ()
+    deleting = pod["metadata"].get("deletionTimestamp")
+    return PodView(
+        name=pod["metadata"]["name"],
+        phase="Terminating" if deleting else str(status.get("phase") or "Pending"),
+        ready=sum(bool(each.get("ready")) for each in containers),
+        containers=len(pod["spec"].get("containers") or ()),
+        restarts=sum(int(each.get("restartCount") or 0) for each in containers),
+        started=parse_time(status.get("startTime")),
+        trouble=failure(pod),
+    )
