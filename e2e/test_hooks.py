@@ -1,4 +1,4 @@
-"""Gates on the real cluster: a release begins and ends when people say so, and a MetricTemplate judges it."""
+"""Gates on the real cluster: a release begins and ends when people say so, under load that a hook makes."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ def test_a_release_begins_and_ends_when_people_say_so(gated: Lab) -> None:
     _open(gated, "gate/open")
     until("WaitingPromotion", lambda: _phase(gated) == "WaitingPromotion", timeout=150)
     assert _status(gated)["canaryWeight"] == 50
+    logs = gated.kubectl.run("logs", "deployment/gates", "-n", NAMESPACE)
+    assert "fortio" in logs, "the hook's load ran"
     _open(gated, "rollback/open")
     until("Succeeded", lambda: _phase(gated) == "Succeeded", timeout=150)
     until("the last hook", lambda: _condition(gated, "PostRollout") == "True", timeout=20)
