@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from rollout.api.kinds import Kind
+from rollout.delivery.affinity import Affinity
 from rollout.delivery.alerts.alert import Alert
 from rollout.delivery.hooks.call import HookCall
 from rollout.delivery.refusals import SYNCED, Refusal
@@ -50,11 +51,15 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class SetRoutes:
-    """Send this share of the traffic to each side; `objects` are the router's writes for it."""
+    """Send this share of the traffic to each side; `objects` are the router's writes for it.
+
+    `affinity` are the cookies that the routes hand out, which the status has to keep.
+    """
 
     primary: int
     canary: int
     objects: tuple[Apply, ...] = field(repr=False)
+    affinity: Affinity = field(default_factory=Affinity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from rollout.api.canary import Canary, Phase, unsupported
 from rollout.api.errors import FieldError, InvalidObject
-from rollout.delivery.actions import Decision, Event
+from rollout.delivery.actions import Decision, Event, SetRoutes
 from rollout.delivery.objects.primary import selector_label
 from rollout.delivery.phases.announce import announced
 from rollout.delivery.phases.commands import decide_command
@@ -29,7 +29,7 @@ from rollout.delivery.snapshot import Snapshot
 from rollout.kube.objects import is_deleting
 
 _DECIDES_EVERYTHING = frozenset(
-    {"spec.provider", "spec.targetRef.kind", "spec.analysis.iterations"}
+    {"spec.provider", "spec.routeRef.kind", "spec.targetRef.kind", "spec.analysis.iterations"}
 )
 
 
@@ -43,14 +43,15 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     if canary.spec.suspend:
         skipping = Event("skipping canary run as object is suspended", once=True)
         return Decision(status=seen.status, events=(skipping,))
-    ignored = unsupported(canary)
+    ignored = unsupported(canary, seen.settings.mesh_provider)
     blocking = [error for error in ignored if error.path in _DECIDES_EVERYTHING]
     if blocking:
         return refuse(seen, Refusal.NOT_SUPPORTED, _sentence(seen, blocking), now)
     here = _situation(seen, canary, now)
     if isinstance(here, Decision):
         return here
-    decision = recorded(here, announced(here, decide_command(here) or _decide_phase(here)))
+    decided = _with_cookies(decide_command(here) or _decide_phase(here))
+    decision = recorded(here, announced(here, decided))
     return _with_finalizer(here, _with_notice(seen, decision, ignored, now))
 
 
@@ -66,6 +67,20 @@ def _decide_phase(here: Situation) -> Decision:
             return decide_analysis(here)
         case Phase.PROMOTING | Phase.FINALISING:
             return decide_promotion(here)
+
+
+def _with_cookies(decision: Decision) -> Decision:
+    """Keep in the status which cookies the routes of this decision hand out."""
+    routes = [action for action in decision.actions if isinstance(action, SetRoutes)]
+    if not routes:
+        return decision
+    cookies = routes[-1].affinity
+    status = decision.status.with_cookies(
+        canary=cookies.canary.text if cookies.canary else "",
+        primary=cookies.primary.text if cookies.primary else "",
+        previous=cookies.previous.text if cookies.previous else "",
+    )
+    return decision if status == decision.status else replace(decision, status=status)
 
 
 def _situation(seen: Snapshot, canary: Canary, now: datetime) -> Situation | Decision:

@@ -12,15 +12,16 @@ from functools import cached_property
 from rollout.api.canary import Canary
 from rollout.api.kinds import DEPLOYMENT, SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetRoutes
+from rollout.delivery.affinity import Affinity, affinity
 from rollout.delivery.objects.configs import checksums, primary_config
 from rollout.delivery.objects.primary import PROMOTED_EXACTLY, flagger_id_of, promoted_primary
 from rollout.delivery.objects.services import Side, service, service_name
 from rollout.delivery.readiness import Readiness, readiness, replicas_of
 from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
 from rollout.delivery.revision import has_changed, promotion_id, revision_of
-from rollout.delivery.routing.router import Router, Weights
+from rollout.delivery.routing.router import Router, Split, Weights
 from rollout.delivery.snapshot import Snapshot
-from rollout.delivery.status import Status
+from rollout.delivery.status import PROMOTED, Status, format_time
 from rollout.kube.objects import Object
 
 
@@ -143,15 +144,34 @@ class Situation:
         """All three; the apex last, so that it never selects what is not there."""
         return self.service(Side.CANARY), self.service(Side.PRIMARY), self.service(Side.APEX)
 
-    def set_routes(self, canary: int) -> SetRoutes:
-        """Give the canary this share of the traffic and the primary the rest."""
+    def set_routes(self, canary: int, *, mirroring: bool = False) -> SetRoutes:
+        """Give the canary this share of the traffic, or copies of it, and the primary the rest."""
         weights = Weights.of_canary(canary)
-        objects = self.router.routes(self.obj, self.snapshot.seen, weights)
-        return SetRoutes(weights.primary, weights.canary, objects)
+        cookies = self.affinity(canary)
+        split = Split(weights=weights, mirroring=mirroring, affinity=cookies)
+        objects = self.router.routes(self.obj, self.snapshot.seen, split)
+        return SetRoutes(weights.primary, weights.canary, objects, cookies)
 
-    def upkeep(self, canary: int) -> tuple[Action, ...]:
+    def affinity(self, canary: int) -> Affinity:
+        """Who stays where while the canary has this share."""
+        began = self.status.condition(PROMOTED)
+        run = f"{self.promotion} {format_time(began.last_update) if began else ''}"
+        return affinity(
+            self.canary.spec.analysis.session_affinity,
+            share=canary,
+            current=self.status.session_affinity_cookie,
+            previous=self.status.previous_session_affinity_cookie,
+            run=run,
+            step=self.interval,
+        )
+
+    def upkeep(self, canary: int, *, mirroring: bool = False) -> tuple[Action, ...]:
         """Services and routes as they should be while the canary has this share: nothing, as long as nobody meddles."""
-        return (*self.services(), self.set_routes(canary))
+        return (*self.services(), self.set_routes(canary, mirroring=mirroring))
+
+    def kept(self, share: int) -> tuple[Action, ...]:
+        """Upkeep while nothing moves: where requests were copied to the canary, they still are."""
+        return self.upkeep(share, mirroring=self.status.mirroring and not share)
 
     def copies(self) -> tuple[Apply, ...]:
         """The primary's copies of the tracked configs."""
@@ -191,7 +211,7 @@ class Situation:
     ) -> Decision:
         """Leave everything as it is, say why once, and look again at `until` at the latest."""
         return Decision(
-            actions=self.upkeep(share) if share is not None else (),
+            actions=self.kept(share) if share is not None else (),
             status=self.fresh_status,
             events=(Event(message, warning=warning, once=True),),
             wake=until,
@@ -200,7 +220,7 @@ class Situation:
     def refuse(self, refusal: Refusal, message: str, *, share: int | None = None) -> Decision:
         """Leave everything as it is, and say what has to be mended."""
         decision = refuse(self.snapshot, refusal, message, self.now)
-        return replace(decision, actions=self.upkeep(share)) if share is not None else decision
+        return replace(decision, actions=self.kept(share)) if share is not None else decision
 
 
 def apply_primary(desired: Object) -> Apply:

@@ -77,6 +77,10 @@ class Status:
     failed_checks: int = 0
     canary_weight: int = 0
     iterations: int = 0
+    mirroring: bool = False
+    session_affinity_cookie: str = ""
+    primary_session_affinity_cookie: str = ""
+    previous_session_affinity_cookie: str = ""
     tracked_configs: Mapping[str, str] = field(default_factory=dict)
     last_applied_spec: str = ""
     last_promoted_spec: str = ""
@@ -96,6 +100,10 @@ class Status:
             failed_checks=int(data.get("failedChecks") or 0),
             canary_weight=int(data.get("canaryWeight") or 0),
             iterations=int(data.get("iterations") or 0),
+            mirroring=data.get("mirroring") is True,
+            session_affinity_cookie=_cookie(data, "sessionAffinityCookie"),
+            primary_session_affinity_cookie=_cookie(data, "primarySessionAffinityCookie"),
+            previous_session_affinity_cookie=_cookie(data, "previousSessionAffinityCookie"),
             tracked_configs=dict(data.get("trackedConfigs") or {}),
             last_applied_spec=str(data.get("lastAppliedSpec") or ""),
             last_promoted_spec=str(data.get("lastPromotedSpec") or ""),
@@ -115,6 +123,8 @@ class Status:
             "failedChecks": self.failed_checks,
             "canaryWeight": self.canary_weight,
             "iterations": self.iterations,
+            **({"mirroring": True} if self.mirroring else {}),
+            **{name: text for name, text in self._cookies() if text},
             "trackedConfigs": dict(self.tracked_configs),
             "lastAppliedSpec": self.last_applied_spec,
             "lastPromotedSpec": self.last_promoted_spec,
@@ -124,6 +134,22 @@ class Status:
             **({"command": self.command.dump()} if self.command else {}),
         }
 
+    def _cookies(self) -> tuple[tuple[str, str], ...]:
+        return (
+            ("sessionAffinityCookie", self.session_affinity_cookie),
+            ("primarySessionAffinityCookie", self.primary_session_affinity_cookie),
+            ("previousSessionAffinityCookie", self.previous_session_affinity_cookie),
+        )
+
+    def with_cookies(self, *, canary: str, primary: str, previous: str) -> Status:
+        """The same status with the cookies that the routes hand out, and the last one to be taken back."""
+        return replace(
+            self,
+            session_affinity_cookie=canary,
+            primary_session_affinity_cookie=primary,
+            previous_session_affinity_cookie=previous,
+        )
+
     def condition(self, type_: str) -> Condition | None:
         """The condition of that type, if there is one."""
         return next((c for c in self.conditions if c.type == type_), None)
@@ -131,7 +157,7 @@ class Status:
     def enter(self, phase: Phase, now: datetime, *, kind: str) -> Status:
         """The status after a change of phase; `kind` is the target's, for the condition's message.
 
-        Weight and iterations are those of an analysis, so every other phase starts without.
+        Weight, iterations and mirroring are those of an analysis, so every other phase starts without.
         """
         promoted, message = _PROMOTED_BY_PHASE[phase]
         return replace(
@@ -139,6 +165,7 @@ class Status:
             phase=phase,
             canary_weight=0,
             iterations=0,
+            mirroring=False,
             last_promoted_spec=(
                 self.last_applied_spec
                 if phase in {Phase.INITIALIZED, Phase.SUCCEEDED}
@@ -147,9 +174,17 @@ class Status:
             last_transition=now,
         ).with_condition(PROMOTED, promoted, str(phase), message.format(kind=kind), now)
 
-    def stepped(self, now: datetime, *, weight: int) -> Status:
+    def stepped(
+        self, now: datetime, *, weight: int, iterations: int = 0, mirroring: bool = False
+    ) -> Status:
         """The status after a step that succeeded."""
-        return replace(self, canary_weight=weight, last_transition=now)
+        return replace(
+            self,
+            canary_weight=weight,
+            iterations=iterations,
+            mirroring=mirroring,
+            last_transition=now,
+        )
 
     def check_failed(self, now: datetime) -> Status:
         """The status after a step that was held back by a check."""
@@ -164,6 +199,7 @@ class Status:
             failed_checks=0,
             canary_weight=0,
             iterations=0,
+            mirroring=False,
         )
 
     def with_condition(
@@ -191,6 +227,11 @@ class Status:
         if self.condition(type_) is None:
             return self
         return replace(self, conditions=tuple(c for c in self.conditions if c.type != type_))
+
+
+def _cookie(data: Mapping[str, Any], name: str) -> str:
+    text = data.get(name)
+    return text if isinstance(text, str) and "=" in text else ""
 
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

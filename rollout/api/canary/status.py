@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from rollout.api.model import Int, Model
+from rollout.api.model import Bool, Int, Model
 
 
 class Phase(StrEnum):
@@ -113,6 +113,8 @@ class CanaryStatus(Model):
     """Share of the requests that the canary gets, in percent."""
     iterations: Int = 0
     """Checks done of this analysis, where it counts checks."""
+    mirroring: Bool = False
+    """Whether the canary gets copies of requests now."""
     session_affinity_cookie: str | None = None
     """Cookie of the current run."""
     primary_session_affinity_cookie: str | None = None

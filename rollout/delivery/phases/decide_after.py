@@ -26,7 +26,7 @@ def decide_after(here: Situation) -> Decision:
     if isinstance(answered, Asking):
         return asking(here, answered, share)
     told = passed(type_, answered)
-    decision = Decision(actions=here.upkeep(share), status=here.fresh_status, events=told)
+    decision = Decision(actions=here.kept(share), status=here.fresh_status, events=told)
     if answered.refused is not None:
         message = f"Post-rollout hook {answered.refused.name} failed {answered.reason}"
         status = here.fresh_status.with_condition(

@@ -102,7 +102,7 @@ def _step(here: Situation) -> Decision:
     due = max(here.due, here.snapshot.rest or here.due)
     if here.now < due:
         rest = here.snapshot.rest
-        return Decision(actions=here.upkeep(share), status=here.status, wake=due, rest=rest)
+        return Decision(actions=here.kept(share), status=here.status, wake=due, rest=rest)
     weight = next_weight(here.canary, share)
     judged = (_before_traffic,) if share == 0 else (_external_checks, _metrics)
     told: list[Event] = []
@@ -154,7 +154,7 @@ def _metrics(here: Situation) -> Decision | tuple[Event, ...]:
     outcome = verdict(here, plan)
     if outcome is None:
         share = here.status.canary_weight
-        return Decision(actions=here.upkeep(share), status=here.status, checks=plan.checks)
+        return Decision(actions=here.kept(share), status=here.status, checks=plan.checks)
     return _hold(here, outcome) if isinstance(outcome, Held) else ()
 
 
@@ -184,7 +184,7 @@ def _hold(here: Situation, held: Held) -> Decision:
         waits = Decision(status=status, events=(event,), refusal=held.refusal)
         return resting(here, here.status.canary_weight, waits)
     return Decision(
-        actions=here.upkeep(here.status.canary_weight),
+        actions=here.kept(here.status.canary_weight),
         status=status.check_failed(here.now),
         events=(Event(held.message, warning=True),),
         wake=here.now + here.interval,

@@ -27,7 +27,7 @@ def decide_settled(here: Situation) -> Decision:
         if here.revision != status.last_applied_spec:
             # Back at the promoted template by hand: what failed before is a change again if it returns.
             status = replace(status, last_applied_spec=here.revision)
-        return Decision(actions=here.upkeep(share), status=status)
+        return Decision(actions=here.kept(share), status=status)
     state = here.primary_ready
     if not here.canary.spec.skip_analysis and not isinstance(state, Ready) and state is not None:
         message = f"{here.primary_name} not ready: {state.message}"

@@ -21,7 +21,7 @@ def decide_waiting(here: Situation) -> Decision:
         return _withdrawn(here)
     if here.snapshot.rest is not None and here.now < here.snapshot.rest:
         rest = here.snapshot.rest
-        return Decision(actions=here.upkeep(share), status=here.status, wake=rest, rest=rest)
+        return Decision(actions=here.kept(share), status=here.status, wake=rest, rest=rest)
     approval = consult(here, HookType.CONFIRM_ROLLOUT)
     if isinstance(approval, Asking):
         return asking(here, approval, share)
@@ -38,4 +38,4 @@ def _withdrawn(here: Situation) -> Decision:
     settled = replace(status, last_applied_spec=here.revision).enter(
         phase, here.now, kind=here.kind
     )
-    return Decision(actions=here.upkeep(share), status=replace(settled, canary_weight=share))
+    return Decision(actions=here.kept(share), status=replace(settled, canary_weight=share))

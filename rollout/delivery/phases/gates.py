@@ -23,14 +23,14 @@ _WORDS = {
 
 def asking(here: Situation, open_: Asking, share: int) -> Decision:
     """Nothing moves until these calls are answered."""
-    return Decision(actions=here.upkeep(share), status=here.status, hooks=open_.calls)
+    return Decision(actions=here.kept(share), status=here.status, hooks=open_.calls)
 
 
 def resting(here: Situation, share: int, decision: Decision | None = None) -> Decision:
     """Nothing moves, and nothing is asked again for an interval; `decision` adds what else is to be done."""
     until = here.now + here.interval
     base = decision or Decision(status=here.fresh_status)
-    return replace(base, actions=here.upkeep(share), wake=until, rest=until)
+    return replace(base, actions=here.kept(share), wake=until, rest=until)
 
 
 def passed(type_: HookType, answered: Answered) -> tuple[Event, ...]:

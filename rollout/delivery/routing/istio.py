@@ -18,7 +18,7 @@ from rollout.delivery.objects.metadata import (
     owned_metadata,
 )
 from rollout.delivery.objects.services import Side, apex_name, service_name
-from rollout.delivery.routing.router import TOTAL, Lookup, Weights
+from rollout.delivery.routing.router import TOTAL, Lookup, Split, Weights
 from rollout.kube.objects import Object, annotations_of
 
 _MESH = "mesh"
@@ -33,12 +33,12 @@ class IstioRouter:
         """What it writes and reads."""
         return VIRTUAL_SERVICE, DESTINATION_RULE
 
-    def routes(self, canary: Object, seen: Lookup, weights: Weights) -> tuple[Apply, ...]:
+    def routes(self, canary: Object, seen: Lookup, split: Split) -> tuple[Apply, ...]:
         """Both DestinationRules first: a route must not name a host whose policy is not there yet."""
         return (
             _destination_rule(canary, service_name(canary, Side.CANARY)),
             _destination_rule(canary, service_name(canary, Side.PRIMARY)),
-            _virtual_service(canary, seen(VIRTUAL_SERVICE, apex_name(canary)), weights),
+            _virtual_service(canary, seen(VIRTUAL_SERVICE, apex_name(canary)), split),
         )
 
     def weights(self, canary: Object, seen: Lookup) -> Weights | None:
@@ -82,9 +82,10 @@ def _destination_rule(canary: Object, name: str) -> Apply:
     return Apply(DESTINATION_RULE, _object(DESTINATION_RULE, metadata, spec), exact=("spec",))
 
 
-def _virtual_service(canary: Object, observed: Object | None, weights: Weights) -> Apply:
+def _virtual_service(canary: Object, observed: Object | None, split: Split) -> Apply:
     shape = canary["spec"]["service"]
     name = apex_name(canary)
+    weights = split.weights
     destinations = [
         _destination(canary, service_name(canary, Side.PRIMARY), weights.primary),
         _destination(canary, service_name(canary, Side.CANARY), weights.canary),

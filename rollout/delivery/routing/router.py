@@ -6,11 +6,12 @@ Routers are pure: they see objects and answer objects.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from rollout.api.kinds import Kind
 from rollout.delivery.actions import Apply, Delete
+from rollout.delivery.affinity import Affinity
 from rollout.kube.objects import Object
 
 Lookup: TypeAlias = Callable[[Kind, str], Object | None]
@@ -36,6 +37,19 @@ class Weights:
         return cls(TOTAL - canary, canary)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How requests are to be shared out. Where the canary's analysis has a `match`, it is about matching requests alone:
+    all others are the primary's.
+    """
+
+    weights: Weights
+    mirroring: bool = False
+    """Whether the canary gets copies of the primary's requests (`mirrorWeight` of them, all where unset)."""
+    affinity: Affinity = field(default_factory=Affinity)
+    """Who stays where whatever the weights say."""
+
+
 class Router(Protocol):
     """One way of splitting traffic between the primary's and the canary's service."""
 
@@ -43,12 +57,14 @@ class Router(Protocol):
         """The kinds that must be watched for it."""
         ...
 
-    def routes(self, canary: Object, seen: Lookup, weights: Weights) -> tuple[Apply, ...]:
-        """The writes that bring the routes to these weights; each is nothing where it is so already."""
+    def routes(self, canary: Object, seen: Lookup, split: Split) -> tuple[Apply, ...]:
+        """The writes that bring the routes to this split; each is nothing where it is so already."""
         ...
 
     def weights(self, canary: Object, seen: Lookup) -> Weights | None:
-        """What the served routes say; None where there are no routes of this canary (or they add up to nothing)."""
+        """What the served routes say, of matching requests where there is a `match`; None where there are no routes of this
+        canary (or they add up to nothing).
+        """
         ...
 
     def original(self, canary: Object, seen: Lookup) -> tuple[Apply | Delete, ...]:

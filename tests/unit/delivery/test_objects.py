@@ -19,7 +19,7 @@ from rollout.delivery.objects.primary import new_primary, selector_label
 from rollout.delivery.objects.services import Side, service
 from rollout.delivery.revision import promotion_id, revision_of
 from rollout.delivery.routing.istio import IstioRouter
-from rollout.delivery.routing.router import Weights
+from rollout.delivery.routing.router import Split, Weights
 from rollout.kube.objects import Object
 from tests.unit.delivery.world import canary, deployment
 
@@ -249,7 +249,9 @@ def test_a_service_that_was_there_keeps_its_metadata_and_node_port() -> None:
 
 def routed(owner: Object, served: Object | None, share: int) -> Object:
     applies = IstioRouter().routes(
-        owner, lambda kind, _: served if kind == VIRTUAL_SERVICE else None, Weights.of_canary(share)
+        owner,
+        lambda kind, _: served if kind == VIRTUAL_SERVICE else None,
+        Split(weights=Weights.of_canary(share)),
     )
     return applies[-1].desired
 
