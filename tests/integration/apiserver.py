@@ -156,28 +156,36 @@ def api_server(*, controllers: bool = False) -> Iterator[ApiServer]:
     """
     # Unix sockets' paths are limited to 107 characters: not below pytest's deep directories.
     directory = Path(tempfile.mkdtemp(prefix="rollout-api-"))
-    server = ApiServer(directory=directory, port=_free_port())
-    try:
-        server._begin()
-        if controllers:
-            server.run_controllers()
-    except ClusterError:
-        server._end()
-        raise
-    try:
-        yield server
-    finally:
-        server._end()
-        shutil.rmtree(directory, ignore_errors=True)
+    with _free_port() as port:
+        server = ApiServer(directory=directory, port=port)
+        try:
+            server._begin()
+            if controllers:
+                server.run_controllers()
+        except ClusterError:
+            server._end()
+            raise
+        try:
+            yield server
+        finally:
+            server._end()
+            shutil.rmtree(directory, ignore_errors=True)
 
 
-def _free_port() -> int:
-    """A port that nobody listens on now; below the ephemeral range nobody is given it meanwhile."""
+@contextmanager
+def _free_port() -> Iterator[int]:
+    """A port that nobody listens on, and that no other test's server takes for as long as the block lasts.
+
+    Below the ephemeral range nobody is given it by chance; a name of the kernel's, gone with its process, keeps it.
+    """
     for port in range(20000 + os.getpid() % 6000, 32000):
-        with socket.socket() as attempt:
+        with socket.socket() as attempt, socket.socket(socket.AF_UNIX) as reservation:
             try:
+                reservation.bind(f"\0rollout-test-port-{port}")
                 attempt.bind((HOST, port))
             except OSError:
                 continue
-            return port
+            attempt.close()
+            yield port
+            return
     raise OSError("no port of 20000 to 32000 is free")
