@@ -75,3 +75,6 @@ METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictempla
 DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
 GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
+
+GRPC_ROUTE = Kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")

@@ -286,10 +286,10 @@ class _Delivery:
             mutating=(_SERVICE,),
         )
         tls = WebhookTLS(self._client, self._cache, names)
-        minimum = self._options.minimum_interval
+        minimum, provider = self._options.minimum_interval, self._options.mesh_provider
         return AdmissionServer(
             tls,
-            {"/validate": lambda request: validate(request, minimum)},
+            {"/validate": lambda request: validate(request, minimum, provider)},
             port=self._options.webhook_port,
         )
 

@@ -12,10 +12,22 @@ from rollout.api.canary.analysis import (
 from rollout.api.canary.resource import Canary, CanarySpec
 from rollout.api.canary.service import CanaryService, CustomMetadata
 from rollout.api.canary.status import CanaryStatus, Condition, Phase
-from rollout.api.canary.support import notices, unsupported
+from rollout.api.canary.support import (
+    GATEWAY_API,
+    ISTIO,
+    KUBERNETES,
+    SUPPORTED_PROVIDERS,
+    canonical,
+    notices,
+    unsupported,
+)
 
 __all__ = [
     "BUILTIN_METRICS",
+    "GATEWAY_API",
+    "ISTIO",
+    "KUBERNETES",
+    "SUPPORTED_PROVIDERS",
     "Analysis",
     "Canary",
     "CanaryAlert",
@@ -29,6 +41,7 @@ __all__ = [
     "Phase",
     "SessionAffinity",
     "ThresholdRange",
+    "canonical",
     "notices",
     "unsupported",
 ]

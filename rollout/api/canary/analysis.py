@@ -302,6 +302,8 @@ class Analysis(Model):
     """Whether the canary gets copies of requests before it gets its own."""
     mirror_weight: Percent | None = None
     """Share of the requests that is copied; all where unset."""
+    replica_ratio: Bool = False
+    """Whether a weight is a share of the pods instead of the requests, for work that no route brings."""
     primary_ready_threshold: Percent | None = None
     """Share of the primary's pods that must be available; 100 where unset."""
     canary_ready_threshold: Percent | None = None

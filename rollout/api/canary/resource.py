@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from rollout.api import kinds
 from rollout.api.canary.analysis import Analysis, HttpUrl
@@ -96,15 +97,27 @@ class IngressRef(Model):
     """Its name."""
 
 
+_ROUTE_GROUPS: Mapping[str, str] = {
+    each.kind: each.group for each in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE, kinds.GRPC_ROUTE)
+}
+
+
 class RouteRef(Model):
-    """The APISIX route of the target."""
+    """A route of somebody else's, in which only the weights of the primary's and the canary's service are set."""
 
     api_version: Str
     """Its API version."""
-    kind: Literal["ApisixRoute"]
+    kind: Literal["ApisixRoute", "GRPCRoute", "HTTPRoute", "VirtualService"]
     """Its kind."""
     name: Name
     """Its name."""
+
+    def problems(self) -> Iterator[Problem]:
+        """A kind of another group."""
+        group = _ROUTE_GROUPS.get(self.kind)
+        if group is not None and self.api_version.partition("/")[0] != group:
+            reason = f"{self.api_version!r} has no {self.kind}"
+            yield Problem("apiVersion", reason, f"use {group}/v1")
 
 
 class UpstreamRef(Model):
@@ -134,7 +147,7 @@ class CanarySpec(Model):
     ingress_ref: IngressRef | None = None
     """The target's Ingress (nginx, skipper)."""
     route_ref: RouteRef | None = None
-    """The target's route (APISIX)."""
+    """A route that exists, in which only weights are set."""
     upstream_ref: UpstreamRef | None = None
     """The target's upstream (Gloo)."""
     service: CanaryService | None = None
@@ -168,10 +181,34 @@ class CanarySpec(Model):
                 f"{self.service_name!r} with -primary is longer than 63 characters",
                 f"set service.name to at most {_LONGEST_SERVICE_NAME}",
             )
-        if (self.provider or "").startswith("gatewayapi") and not (
-            self.service and self.service.gateway_refs
+        if (
+            (self.provider or "").startswith("gatewayapi")
+            and self.route_ref is None
+            and not (self.service and self.service.gateway_refs)
         ):
             yield Problem("service.gatewayRefs", f"is required by {self.provider}", "add it")
+        yield from self._weights_only_problems()
+
+    def _weights_only_problems(self) -> Iterator[Problem]:
+        """What cannot be had where there is nothing but weights."""
+        ratio = self.analysis.replica_ratio
+        if ratio and self.provider not in (None, "kubernetes"):
+            reason = f"is not for provider {self.provider}"
+            yield Problem("analysis.replicaRatio", reason, "use provider kubernetes")
+        weights_only = self.route_ref is not None and self.route_ref.kind in _ROUTE_GROUPS
+        if ratio and weights_only:
+            yield Problem("routeRef", "excludes analysis.replicaRatio", "remove one of them")
+        if ratio and self.autoscaler_ref:
+            reason = "excludes analysis.replicaRatio: both would set the replicas"
+            yield Problem("autoscalerRef", reason, "remove one of them")
+        if weights_only or ratio:
+            field = "analysis.replicaRatio" if ratio else "routeRef"
+            for name in ("match", "mirror", "session_affinity"):
+                if getattr(self.analysis, name):
+                    path = f"analysis.{to_camel(name)}"
+                    yield Problem(path, f"excludes {field}", "remove one of them")
+        if ratio and self.analysis.iterations:
+            yield Problem("analysis.iterations", "excludes analysis.replicaRatio", "use stepWeight")
 
     @property
     def service_name(self) -> str:

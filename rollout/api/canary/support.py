@@ -5,38 +5,71 @@ One table each, so that nothing is silently ignored. Knows the Canary, not how i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rollout.api.canary.resource import Canary
 from rollout.api.durations import format_go_duration
 from rollout.api.errors import FieldError
 
+ISTIO: Final = "istio"
+GATEWAY_API: Final = "gatewayapi:v1"
+KUBERNETES: Final = "kubernetes"
+_SAME_AS: Mapping[str, str] = {"gatewayapi:v1beta1": GATEWAY_API}
+SUPPORTED_PROVIDERS: Final = (GATEWAY_API, ISTIO, KUBERNETES)
+"""The providers that there are routers for."""
+
+
+def canonical(provider: str) -> str:
+    """The provider under the name that it has here: HTTPRoutes of v1beta1 are read and written as v1."""
+    return _SAME_AS.get(provider, provider)
+
 
 class _Row(NamedTuple):
+    """A field that is not acted upon, but for some values or with some providers."""
+
     path: str
     remedy: str
     acted_upon: tuple[object, ...] = ()
+    providers: tuple[str, ...] = ()
 
 
 _ISTIO_ONLY = "remove it, or set provider to istio"
+_GATEWAY_API_ONLY = f"remove it, or set provider to {GATEWAY_API}"
+_ROUTED = (ISTIO, GATEWAY_API)
 _NOT_YET: tuple[_Row, ...] = (
-    _Row("spec.provider", "use istio", ("istio",)),
+    _Row(
+        "spec.provider", f"use {', '.join(SUPPORTED_PROVIDERS)}", (*SUPPORTED_PROVIDERS, *_SAME_AS)
+    ),
     _Row("spec.targetRef.kind", "use a Deployment", ("Deployment",)),
     _Row("spec.autoscalerRef", "remove it; the primary keeps the replicas that the target has"),
     _Row("spec.ingressRef", _ISTIO_ONLY),
-    _Row("spec.routeRef", _ISTIO_ONLY),
+    _Row(
+        "spec.routeRef.kind",
+        "use VirtualService, HTTPRoute or GRPCRoute",
+        ("VirtualService", "HTTPRoute", "GRPCRoute"),
+    ),
     _Row("spec.upstreamRef", _ISTIO_ONLY),
-    _Row("spec.service.headless", "remove it"),
-    _Row("spec.service.trafficDistribution", "remove it"),
-    _Row("spec.service.backendTimeout", "use timeout and retries.perTryTimeout"),
+    _Row(
+        "spec.service.backendTimeout",
+        "use timeout and retries.perTryTimeout",
+        providers=(GATEWAY_API,),
+    ),
     _Row("spec.service.meshName", "remove it"),
     _Row("spec.service.backends", "remove it"),
-    _Row("spec.service.gatewayRefs", "use gateways"),
-    _Row("spec.service.delegation", "use hosts and gateways"),
-    _Row("spec.service.mirror", "remove it"),
-    _Row("spec.service.rewrite.type", "remove it; Istio rewrites the prefix that matched"),
+    _Row("spec.service.gatewayRefs", _GATEWAY_API_ONLY, providers=(GATEWAY_API,)),
+    _Row("spec.service.gateways", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.service.delegation", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.service.trafficPolicy", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.service.retries", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.service.rewrite.uriRegexRewrite", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.service.mirror", _GATEWAY_API_ONLY, providers=(GATEWAY_API,)),
+    _Row("spec.service.rewrite.type", _GATEWAY_API_ONLY, providers=(GATEWAY_API,)),
+    *(
+        _Row(f"spec.service.{field}", _ISTIO_ONLY, providers=_ROUTED)
+        for field in ("hosts", "match", "rewrite", "timeout", "headers", "corsPolicy")
+    ),
     _Row("spec.service.unmanagedMetadata", "remove it"),
     _Row("spec.analysis.iterations", "use stepWeight or stepWeights"),
     _Row("spec.analysis.match", "remove it; every request takes part"),
@@ -46,9 +79,13 @@ _NOT_YET: tuple[_Row, ...] = (
 )
 
 
-def unsupported(canary: Canary) -> tuple[FieldError, ...]:
-    """Fields that are valid and set, but that this version does not act upon."""
+def unsupported(canary: Canary, mesh_provider: str = ISTIO) -> tuple[FieldError, ...]:
+    """Fields that are valid and set, but that this version does not act upon.
+
+    `mesh_provider` is the controller's, for canaries that name none.
+    """
     spec = {"spec": canary.spec.dump()}
+    provider = canonical(canary.spec.provider or mesh_provider)
     return tuple(
         FieldError(
             path,
@@ -57,7 +94,7 @@ def unsupported(canary: Canary) -> tuple[FieldError, ...]:
         )
         for row in _NOT_YET
         for path, value in _values(spec, row.path.split("."), "")
-        if value and value not in row.acted_upon
+        if value and value not in row.acted_upon and provider not in row.providers
     )
 
 
