@@ -12,7 +12,7 @@ from enum import StrEnum
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Decision, Event
 from rollout.delivery.alerts.alert import Severity
-from rollout.delivery.phases.decide_analysis import promote
+from rollout.delivery.phases.decide_analysis import promote, promotion_has_begun
 from rollout.delivery.phases.gates import begin
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.readiness import Ready
@@ -99,7 +99,7 @@ def _abort(here: Situation, text: str) -> Decision:
         failed = tracked.enter(Phase.FAILED, here.now, kind=here.kind)
         decision = Decision(actions=here.upkeep(share), status=replace(failed, canary_weight=share))
         return _answered(here, decision, text, Event(told, warning=True, reason="Aborted"))
-    if here.primary_is_current:
+    if promotion_has_begun(here):
         return _refuse(here, text, f"cannot abort {here.name}: its promotion has begun")
     decision = roll_back(here, alert="Rolling back aborted by command", severity=Severity.WARN)
     return _answered(here, decision, text, Event(told, warning=True, reason="Aborted"))

@@ -39,7 +39,7 @@ def decide_analysis(here: Situation) -> Decision:
         )
     if here.changed:
         return _restart(here)
-    if here.primary_is_current:
+    if promotion_has_begun(here):
         return promote(here)
     if here.status.failed_checks >= here.canary.threshold:
         failed = here.status.failed_checks
@@ -49,6 +49,13 @@ def decide_analysis(here: Situation) -> Decision:
             alert=f"Failed checks threshold reached {failed}",
         )
     return _not_ready(here) or _step(here)
+
+
+def promotion_has_begun(here: Situation) -> bool:
+    """Whether the primary got the revision at the end of its analysis; not so where it had it from before, since the
+    target was set back to what is promoted while another revision was analysed."""
+    moved = here.status.canary_weight or here.status.iterations or here.canary.spec.skip_analysis
+    return here.primary_is_current and bool(moved)
 
 
 def promote(here: Situation) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,22 @@ hook_befalls = st.one_of(
     ),
     st.sampled_from((*TYPES, "")).map(hangs),
 )
+
+
+def ends(world: World) -> list[str]:
+    """The verdicts of rollouts; a revision that is withdrawn while it waits was not rolled out."""
+    phases = [phase for phase, _ in world.columns]
+    return [
+        phase
+        for before, phase in pairwise(phases)
+        if phase in SETTLED[1:] and before not in (phase, "Waiting")
+    ]
+
+
+def is_end(alert: str) -> bool:
+    """Whether an alert tells of a verdict."""
+    words = ("finished", "threshold reached", "deadline exceeded", "invoked", "failed", "is gone")
+    return any(word in alert for word in words)
 
 
 class Guard:
@@ -91,5 +108,6 @@ def test_nothing_happens_without_the_hooks_that_decide_it(
         told = [call for call in world.calls if call.name == "post-rollout"]
         verdicts = [phase for phase, _ in world.columns if phase in SETTLED[1:]]
         assert bool(told) == bool(verdicts), "every verdict is told"
+        assert len(ends(world)) == len([each for each in world.alerts if is_end(each)])
 
     asyncio.run(play())

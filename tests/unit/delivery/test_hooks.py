@@ -219,6 +219,40 @@ async def test_checks_by_hooks_count(type_: str, halt: str, ticks: int) -> None:
     assert shares == ({0} if type_ == "pre-rollout" else {0, 20})
 
 
+_COUNTED = ("pre-rollout", "rollout")
+# Counted from the new revision on: the looks at which a hook of each type is asked.
+_ASKED = {
+    "confirm-rollout": (0,),
+    "pre-rollout": (1,),
+    "rollout": (2, 3),
+    "confirm-traffic-increase": (1, 2, 3),
+    "confirm-promotion": (3,),
+    "post-rollout": (6,),
+}
+
+
+@pytest.mark.parametrize(
+    ("type_", "tick"), [(type_, tick) for type_ in _ASKED for tick in range(7)]
+)
+async def test_a_hook_that_fails_at_one_step_only_delays_it(type_: str, tick: int) -> None:
+    world = await world_with(hook(type_, "it"))
+    world.new_image("catalog:2")
+    for now in range(9):
+        world.hooks["it"] = Refused("broken") if now == tick else Agreed()
+        await (world.tick() if now else world.settle())
+        served = world.served
+    assert (world.phase, served) == ("Succeeded", (100, 0))
+    hit = tick in _ASKED[type_]
+    assert world.status["failedChecks"] == (1 if hit and type_ in _COUNTED else 0)
+    order = [phase for phase, _ in shown_phases(world)]
+    assert ("Waiting" in order) is (hit and type_ == "confirm-rollout")
+    assert ("WaitingPromotion" in order) is (hit and type_ == "confirm-promotion")
+
+
+def shown_phases(world: World) -> list[tuple[str, int]]:
+    return [*world.columns]
+
+
 async def test_a_failing_hook_is_a_condition_until_it_passes() -> None:
     world = await world_with(hook("rollout", "load"))
     await new_revision(world, 1)

@@ -301,3 +301,24 @@ async def test_a_deleted_canary_gives_everything_back_before_it_goes() -> None:
     assert world.writes[-2:] == ["sleep 2", f"Canary/{KEY.name}"]
     assert world.events[0] == "Terminating canary catalog-release.shop"
     assert world.events[-1] == "Terminated canary catalog-release.shop"
+
+
+async def test_going_back_while_another_revision_is_analysed_gives_no_traffic_before_checks() -> (
+    None
+):
+    world = await initialized()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    world.stuck.add("catalog")
+    world.new_image("catalog:1")
+    await world.settle()
+    assert world.events[-2:] == [
+        "New revision detected! Restarting analysis for catalog.shop",
+        f"W canary deployment catalog.shop not ready: {_UNOBSERVED}",
+    ]
+    assert (world.phase, world.served) == ("Progressing", (100, 0))
+    world.stuck.clear()
+    await world.tick(9)
+    assert (world.phase, world.served) == ("Succeeded", (100, 0))
+    assert world.image("catalog-primary") == "catalog:1"
