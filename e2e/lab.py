@@ -9,7 +9,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -124,16 +125,19 @@ class Lab:
             "get", "pods", "-n", SYSTEM, "-l", f"app.kubernetes.io/component={component}"
         )["items"]
         uids = [pod["metadata"]["uid"] for pod in pods if pod["status"]["phase"] == "Running"]
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                groups = (process / "cgroup").read_text()
-                command = (process / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if component.encode() in command and any(uid in groups for uid in uids):
-                os.kill(int(process.name), signal.SIGKILL)
-                return int(process.name)
-        raise LookupError(f"no process of {component} in a running pod of {SYSTEM}")
+        process = process_with(component, of_group=lambda group: any(uid in group for uid in uids))
+        os.kill(process, signal.SIGKILL)
+        return process
+
+    @contextmanager
+    def apiserver_gone(self) -> Iterator[None]:
+        """The API server answers nobody while the block lasts: its process stands still."""
+        process = process_with("kube-apiserver", of_group=lambda group: "rollout" in group)
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
 
     def requests_of(self, account: str, since: float) -> list[dict[str, Any]]:
         """What a service account of rollout asked of the API server since then, from its audit log."""
@@ -149,6 +153,19 @@ class Lab:
     def answers(self) -> None:
         """Waits until the application answers through the gateway."""
         until(f"{APPLICATION} to answer", responds, timeout=60)
+
+
+def process_with(argument: str, of_group: Callable[[str], bool]) -> int:
+    """The id of a process of this machine with that argument, in a control group that `of_group` knows."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            group = (process / "cgroup").read_text()
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if argument.encode() in command and of_group(group):
+            return int(process.name)
+    raise LookupError(f"no process of the cluster with the argument {argument}")
 
 
 def responds() -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from e2e.kubectl import until
 from e2e.lab import Lab
+
+GONE_SECONDS = 60
 
 
 @pytest.mark.parametrize("component", ["controller", "mesh"])
@@ -25,4 +29,15 @@ def test_a_killed_component_changes_neither_outcome_nor_traffic(lab: Lab, compon
     assert len(set(kills)) == 3, "each time another process"
     assert lab.image_of("catalog-primary").endswith("podinfo:6.9.1")
     assert lab.replicas("catalog") == 0
+    assert steady.failed == 0, steady.codes
+
+
+def test_an_api_server_that_is_gone_for_a_minute_costs_time_and_nothing_else(lab: Lab) -> None:
+    with lab.load(qps=200, limit_seconds=300) as steady:
+        lab.release("6.9.1")
+        until("a step", lambda: lab.standing() == ("Progressing", 20), timeout=90)
+        with lab.apiserver_gone():
+            time.sleep(GONE_SECONDS)
+        until("Succeeded", lambda: lab.phase() == "Succeeded", timeout=180)
+    assert lab.image_of("catalog-primary").endswith("podinfo:6.9.1")
     assert steady.failed == 0, steady.codes

@@ -70,7 +70,7 @@ def controller(
         str, typer.Option(help="Labels that select a target's pods, the first that it has counts.")
     ] = "app,name,app.kubernetes.io/name",
     include_label_prefix: Annotated[
-        str, typer.Option(help="Copy labels with these prefixes to the primary; empty means all.")
+        str, typer.Option(help="Copy labels with these prefixes to the primary; * means all, empty none.")
     ] = "",
     enable_config_tracking: Annotated[
         str,
