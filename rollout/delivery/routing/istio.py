@@ -1,4 +1,4 @@
-"""Weighted routes as Istio knows them: one VirtualService for the apex, a DestinationRule for each side.
+"""Routes as Istio knows them: one VirtualService for the apex, a DestinationRule for each side.
 
 The objects' shape is Flagger's contract. A VirtualService that was there before is taken over, its spec kept in an
 annotation; what the canary does not speak of in it is left alone.
@@ -6,23 +6,21 @@ annotation; what the canary does not speak of in it is left alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from rollout.api.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind
 from rollout.delivery.actions import Apply, Delete
-from rollout.delivery.objects.metadata import (
-    LAST_APPLIED,
-    ORIGINAL_CONFIGURATION,
-    is_controlled_by,
-    owned_metadata,
-)
+from rollout.delivery.affinity import Cookie
+from rollout.delivery.objects.metadata import owned_metadata
 from rollout.delivery.objects.services import Side, apex_name, service_name
 from rollout.delivery.routing.router import TOTAL, Lookup, Split, Weights
-from rollout.kube.objects import Object, annotations_of
+from rollout.delivery.routing.takeover import given_back, route_metadata, whole
+from rollout.kube.objects import Object
 
+STICKY = "sticky-route"
+"""Name of the rule for callers that stay with the canary, and of the one that takes their cookies back."""
 _MESH = "mesh"
-_PASSED_ON = ("match", "rewrite", "timeout", "retries", "corsPolicy", "headers")
+_PASSED_ON = ("rewrite", "timeout", "retries", "corsPolicy", "headers")
 _EXACT = ("spec.hosts", "spec.gateways", "spec.http", "spec.tcp")
 
 
@@ -42,10 +40,10 @@ class IstioRouter:
         )
 
     def weights(self, canary: Object, seen: Lookup) -> Weights | None:
-        """The weights of the first route that knows the canary's service."""
+        """The weights of the last route that knows the canary's service: the ones before it are for callers that stay."""
         served = seen(VIRTUAL_SERVICE, apex_name(canary))
         primary, other = service_name(canary, Side.PRIMARY), service_name(canary, Side.CANARY)
-        for route in _routes_of(served):
+        for route in reversed(list(_routes_of(served))):
             shares = {
                 (destination.get("destination") or {}).get("host"): destination.get("weight", 0)
                 for destination in route.get("route") or ()
@@ -57,21 +55,7 @@ class IstioRouter:
 
     def original(self, canary: Object, seen: Lookup) -> tuple[Apply | Delete, ...]:
         """The VirtualService as kubectl last applied it, or as it was when it was taken over."""
-        name = apex_name(canary)
-        served = seen(VIRTUAL_SERVICE, name)
-        if served is None:
-            return ()
-        if is_controlled_by(served, canary):
-            return (Delete(VIRTUAL_SERVICE, name),)
-        spec = _original_spec(served)
-        if spec is None:
-            return ()
-        metadata = {
-            "name": name,
-            "namespace": canary["metadata"]["namespace"],
-            "annotations": {ORIGINAL_CONFIGURATION: None},
-        }
-        return (Apply(VIRTUAL_SERVICE, _object(VIRTUAL_SERVICE, metadata, spec), exact=("spec",)),)
+        return given_back(VIRTUAL_SERVICE, canary, seen(VIRTUAL_SERVICE, apex_name(canary)))
 
 
 def _destination_rule(canary: Object, name: str) -> Apply:
@@ -79,28 +63,111 @@ def _destination_rule(canary: Object, name: str) -> Apply:
     if policy := canary["spec"]["service"].get("trafficPolicy"):
         spec["trafficPolicy"] = policy
     metadata = owned_metadata(canary, name, {}, {})
-    return Apply(DESTINATION_RULE, _object(DESTINATION_RULE, metadata, spec), exact=("spec",))
+    return Apply(DESTINATION_RULE, whole(DESTINATION_RULE, metadata, spec), exact=("spec",))
 
 
 def _virtual_service(canary: Object, observed: Object | None, split: Split) -> Apply:
     shape = canary["spec"]["service"]
     name = apex_name(canary)
-    weights = split.weights
-    destinations = [
-        _destination(canary, service_name(canary, Side.PRIMARY), weights.primary),
-        _destination(canary, service_name(canary, Side.CANARY), weights.canary),
-    ]
-    spec: Object = {} if shape.get("delegation") else _bindings(shape, name)
+    spec = _unbound(observed) if shape.get("delegation") else _bindings(shape, name)
     if (shape.get("appProtocol") or "").lower() == "tcp":
         ports = [{"port": m["port"]} for m in shape.get("match") or () if m.get("port")]
-        spec["tcp"] = [{**({"match": ports} if ports else {}), "route": destinations}]
+        spec["tcp"] = [
+            {**({"match": ports} if ports else {}), "route": _shares(canary, split.weights)}
+        ]
     else:
-        passed_on = {field: shape[field] for field in _PASSED_ON if field in shape}
-        if rewrite := passed_on.get("rewrite"):
-            passed_on["rewrite"] = {k: v for k, v in rewrite.items() if k != "type"}
-        spec["http"] = [{**passed_on, "route": destinations}]
+        spec["http"] = http_rules(canary, split)
     metadata = _virtual_service_metadata(canary, observed, name)
     return Apply(VIRTUAL_SERVICE, _object(VIRTUAL_SERVICE, metadata, spec), exact=_EXACT)
+
+
+def http_rules(canary: Object, split: Split) -> list[Object]:
+    """The rules, those of callers that stay where they are before the weights, those of bystanders last."""
+    service = canary["spec"]["service"].get("match") or []
+    analysis = canary["spec"]["analysis"].get("match") or []
+    mine = both(list(map(_comparable, analysis)), service)
+    kept = split.affinity
+    rules = []
+    if kept.canary:
+        everything = _shares(canary, Weights.of_canary(TOTAL))
+        rules.append(_rule(canary, both(_carrying(kept.canary), mine), everything, STICKY))
+        if kept.primary:
+            nothing = _shares(canary, Weights.of_canary(0))
+            match = both(_carrying(kept.primary), mine)
+            rules.append(_rule(canary, match, nothing, f"{STICKY}-primary"))
+    elif kept.previous:
+        shares = _shares(canary, split.weights)
+        _hand_out(shares[0], kept.previous)
+        match = both(_carrying(kept.previous), mine)
+        rules.append(_mirrored(canary, _rule(canary, match, shares, STICKY), split))
+    shares = _shares(canary, split.weights)
+    if kept.canary:
+        _hand_out(shares[1], kept.canary)
+    if kept.primary:
+        _hand_out(shares[0], kept.primary)
+    rules.append(_mirrored(canary, _rule(canary, mine, shares), split))
+    if analysis:
+        bystanders = [_share(canary, service_name(canary, Side.PRIMARY), TOTAL)]
+        rules.append(_rule(canary, service, bystanders))
+    return rules
+
+
+def both(first: list[Object], second: list[Object]) -> list[Object]:
+    """Conditions under which one of each holds; where both speak of the same header, the first counts."""
+    if not first or not second:
+        return first or second
+    return [_merged(one, other) for one in first for other in second]
+
+
+def _merged(one: Object, other: Object) -> Object:
+    found = {**other, **one}
+    for field in ("headers", "queryParams", "sourceLabels"):
+        if field in one and field in other:
+            found[field] = {**other[field], **one[field]}
+    return found
+
+
+def _comparable(match: Object) -> Object:
+    """A condition of an analysis in Istio's words, which have no suffixes."""
+    headers = {
+        name: {"regex": f".*{re.escape(value['suffix'])}$"} if value.get("suffix") else value
+        for name, value in (match.get("headers") or {}).items()
+    }
+    return {**match, **({"headers": headers} if headers else {})}
+
+
+def _carrying(cookie: Cookie) -> list[Object]:
+    return [{"headers": {"cookie": {"regex": cookie.pattern}}}]
+
+
+def _hand_out(share: Object, cookie: Cookie) -> None:
+    share["headers"] = {"response": {"add": {"Set-Cookie": cookie.header}}}
+
+
+def _rule(canary: Object, match: list[Object], route: list[Object], name: str = "") -> Object:
+    shape = canary["spec"]["service"]
+    rule: Object = {"name": name} if name else {}
+    if match:
+        rule["match"] = match
+    rule |= {field: shape[field] for field in _PASSED_ON if field in shape}
+    if rewrite := rule.get("rewrite"):
+        rule["rewrite"] = {k: v for k, v in rewrite.items() if k != "type"}
+    return {**rule, "route": route}
+
+
+def _mirrored(canary: Object, rule: Object, split: Split) -> Object:
+    if not split.mirroring:
+        return rule
+    copies = _share(canary, service_name(canary, Side.CANARY), 0)["destination"]
+    percent = canary["spec"]["analysis"].get("mirrorWeight")
+    some = {"mirrorPercentage": {"value": percent}} if percent else {}
+    return {**rule, "mirror": copies, **some}
+
+
+def _unbound(observed: Object | None) -> Object:
+    """A delegate has neither hosts nor gateways; those that it had as a route of its own go."""
+    served = (observed or {}).get("spec") or {}
+    return {field: None for field in ("hosts", "gateways") if field in served}
 
 
 def _bindings(shape: Object, name: str) -> Object:
@@ -110,22 +177,14 @@ def _bindings(shape: Object, name: str) -> Object:
     return {"hosts": hosts, "gateways": list(shape.get("gateways") or (_MESH,))}
 
 
-def _virtual_service_metadata(canary: Object, observed: Object | None, name: str) -> Object:
-    custom = canary["spec"]["service"].get("apex") or {}
-    if observed is None or is_controlled_by(observed, canary):
-        return owned_metadata(
-            canary, name, custom.get("labels") or {}, custom.get("annotations") or {}
-        )
-    metadata: Object = {"name": name, "namespace": canary["metadata"]["namespace"]}
-    annotations = annotations_of(observed)
-    if not {LAST_APPLIED, ORIGINAL_CONFIGURATION} & annotations.keys():
-        metadata["annotations"] = {
-            ORIGINAL_CONFIGURATION: json.dumps(observed.get("spec") or {}, sort_keys=True)
-        }
-    return metadata
+def _shares(canary: Object, weights: Weights) -> list[Object]:
+    return [
+        _share(canary, service_name(canary, Side.PRIMARY), weights.primary),
+        _share(canary, service_name(canary, Side.CANARY), weights.canary),
+    ]
 
 
-def _destination(canary: Object, host: str, weight: int) -> Object:
+def _share(canary: Object, host: str, weight: int) -> Object:
     shape = canary["spec"]["service"]
     destination: Object = {"host": host}
     beyond_mesh = (shape.get("gateways") or (_MESH,))[0] != _MESH or shape.get("delegation")
@@ -138,26 +197,3 @@ def _routes_of(virtual_service: Object | None) -> Iterator[Object]:
     spec = (virtual_service or {}).get("spec") or {}
     yield from spec.get("http") or ()
     yield from spec.get("tcp") or ()
-
-
-def _original_spec(served: Object) -> Object | None:
-    annotations = annotations_of(served)
-    try:
-        if LAST_APPLIED in annotations:
-            spec = json.loads(annotations[LAST_APPLIED])["spec"]
-        elif ORIGINAL_CONFIGURATION in annotations:
-            spec = json.loads(annotations[ORIGINAL_CONFIGURATION])
-        else:
-            return None
-    except (ValueError, KeyError, TypeError):
-        return None
-    return spec if isinstance(spec, dict) else None
-
-
-def _object(kind: Kind, metadata: Object, spec: Object) -> Object:
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "metadata": metadata,
-        "spec": spec,
-    }
