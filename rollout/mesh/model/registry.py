@@ -143,6 +143,13 @@ class Registry:
         """Ports with routed traffic, sorted."""
         return sorted(self._by_port)
 
+    def on_port_in(self, port: int, namespace: str) -> bool:
+        """Whether a namespace has services with routed traffic on a port."""
+        return any(
+            port in self.services[host].routed_ports
+            for host in self._by_namespace.get(namespace, ())
+        )
+
     def services_in(self, namespace: str) -> Iterator[Service]:
         """Services of a namespace, the oldest first."""
         hosts = self._by_namespace.get(namespace, ())
@@ -183,8 +190,7 @@ class Registry:
         return found
 
     def _index_service(self, service: Service, *, present: bool) -> None:
-        ports = {port.number for port in service.ports if port.protocol.routed}
-        places = [(self._by_port, port) for port in ports]
+        places = [(self._by_port, port) for port in service.routed_ports]
         for index, key in places:
             _toggle(index.setdefault(key, []), service.host, present=present)
             if not index[key]:

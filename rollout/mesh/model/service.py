@@ -59,6 +59,11 @@ class Service:
         """The port of that number."""
         return next((port for port in self.ports if port.number == number), None)
 
+    @property
+    def routed_ports(self) -> frozenset[int]:
+        """The numbers of the ports that HTTP routes apply to."""
+        return frozenset(port.number for port in self.ports if port.protocol.routed)
+
     def selects(self, labels: frozenset[tuple[str, str]]) -> bool:
         """Whether pods with these labels are behind it; a Service without a selector selects none."""
         return bool(self.selector) and self.selector <= labels

@@ -22,6 +22,7 @@ from rollout.mesh.translate.filters import Side
 from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.routes import (
     black_hole,
+    framed,
     http_routes,
     route_configuration,
     virtual_host,
@@ -108,9 +109,8 @@ def gateway_routes(server: BoundServer, registry: Registry, cluster_of: ClusterO
         for host in sorted(found)
         if found[host]
     ]
-    return route_configuration(
-        names.gateway_routes(server.port), hosts_bytes or [black_hole(server.service_port)]
-    )
+    taken = hosts_bytes or [black_hole(server.service_port)]
+    return route_configuration(names.gateway_routes(server.port), map(framed, taken))
 
 
 def _tables(

@@ -59,12 +59,22 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def resource(type_url: str, name: str, body: bytes) -> Resource:
-    """Wraps a serialized message."""
-    version = blake2b(body, digest_size=8).hexdigest()
-    packed = field_bytes(1, type_url.encode()) + field_bytes(2, body)
-    wrapped = field_bytes(3, name.encode()) + field_bytes(1, version.encode())
-    return Resource(name, version, field_bytes(2, wrapped + field_bytes(2, packed)))
+def digest(body: bytes) -> str:
+    """A short hash of some contents."""
+    return blake2b(body, digest_size=8).hexdigest()
+
+
+def resource(type_url: str, name: str, body: bytes, version: str = "") -> Resource:
+    """Wraps a serialized message; a version that was not given is the body's hash."""
+    version = version or digest(body)
+    # Written back to front by lengths, so that a long body is copied once.
+    value = varint(2 << 3 | 2) + varint(len(body))
+    kind = field_bytes(1, type_url.encode())
+    packed = varint(2 << 3 | 2) + varint(len(kind) + len(value) + len(body))
+    head = field_bytes(3, name.encode()) + field_bytes(1, version.encode())
+    inner = len(head) + len(packed) + len(kind) + len(value) + len(body)
+    wrapped = varint(2 << 3 | 2) + varint(inner)
+    return Resource(name, version, b"".join((wrapped, head, packed, kind, value, body)))
 
 
 def wrap(type_url: str, name: str, message: Message) -> Resource:

@@ -19,7 +19,14 @@ from rollout.mesh.translate.headers import authority, edit_headers
 from rollout.mesh.translate.matches import route_match
 from rollout.mesh.translate.mirror import mirror_policies
 from rollout.mesh.translate.redirect import direct_response, redirect_action
-from rollout.mesh.translate.resource import Resource, field_bytes, pack, resource, serialize
+from rollout.mesh.translate.resource import (
+    Resource,
+    digest,
+    field_bytes,
+    pack,
+    resource,
+    serialize,
+)
 from rollout.mesh.translate.retries import DEFAULT, retry_policy
 from rollout.mesh.translate.rewrite import apply_rewrite
 from rollout.mesh.translate.telemetry import PEER_HEADER
@@ -126,13 +133,22 @@ def black_hole(port: int) -> bytes:
     return serialize(host)
 
 
-def route_configuration(name: str, hosts: Iterable[bytes]) -> Resource:
-    """Virtual hosts put together; a port in the authority is ignored in the choice among them."""
+def framed(host: bytes) -> bytes:
+    """A virtual host as a field of its configuration."""
+    return field_bytes(_VIRTUAL_HOSTS, host)
+
+
+def route_configuration(name: str, hosts: Iterable[bytes], digests: str = "") -> Resource:
+    """Virtual hosts, framed, put together; a port in the authority is ignored in the choice among them.
+
+    The version is a hash of the whole, by way of the hosts' own where they are given.
+    """
     shell = route_pb2.RouteConfiguration(
         name=name,
         validate_clusters=wrappers_pb2.BoolValue(value=False),
         max_direct_response_body_size_bytes=wrappers_pb2.UInt32Value(value=_MAX_BODY),
         ignore_port_in_host_matching=True,
     )
-    body = serialize(shell) + b"".join(field_bytes(_VIRTUAL_HOSTS, host) for host in hosts)
-    return resource(names.ROUTES, name, body)
+    head = serialize(shell)
+    version = digest(head + digests.encode()) if digests else ""
+    return resource(names.ROUTES, name, b"".join((head, *hosts)), version)

@@ -11,8 +11,9 @@ from rollout.mesh.model.registry import Dirty, Registry
 from rollout.mesh.model.routing import Destination, DestinationPolicy
 from rollout.mesh.model.service import Service, Workload
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
+from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
-from rollout.mesh.translate.routes import allow_any, route_configuration
+from rollout.mesh.translate.routes import allow_any, framed
 from rollout.mesh.translate.weights import ClusterOf
 
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
@@ -26,7 +27,9 @@ class Shared:
         self._clusters: dict[str, ByPolicy] = {}
         self._endpoints: dict[str, ByPolicy] = {}
         self._hosts: dict[str, dict[int, sidecars.SharedHost]] = {}
-        self._routes: dict[tuple[int, str], Resource] = {}
+        self._routes: dict[tuple[int, str], PortRoutes] = {}
+        self._stale: dict[tuple[int, str], set[str]] = {}
+        self._others: dict[int, list[bytes]] = {}
         self._http: dict[tuple[int, Workload], Resource] = {}
         self._tcp: dict[str, list[Resource]] = {}
 
@@ -38,15 +41,29 @@ class Shared:
                 self._clusters.pop(host, None)
                 self._tcp.pop(host, None)
             self._endpoints.pop(host, None)
+        return hosts, self._forget_routes(dirty)
+
+    def _forget_routes(self, dirty: Dirty) -> set[int]:
+        """One virtual host each where only rules changed; where hosts came or went, the whole ports."""
         ports: set[int] = set()
+        renewed: set[int] = set()
         for host in self._affected(dirty.services | dirty.routes):
-            ports.update(self._hosts.pop(host, ()))
+            found = set(self._hosts.pop(host, ()))
             if (service := self.registry.services.get(host)) is not None:
-                ports.update(port.number for port in service.ports if port.protocol.routed)
+                found.update(port.number for port in service.ports if port.protocol.routed)
             else:
-                ports.add(80)
-        self._routes = {key: value for key, value in self._routes.items() if key[0] not in ports}
-        return hosts, ports
+                found.add(80)
+            ports |= found
+            if service is None or dirty.services:
+                renewed |= found
+            for key, stale in self._stale.items():
+                if key[0] in found:
+                    stale.add(host)
+        for port in renewed:
+            self._others.pop(port, None)
+        for key in [key for key in self._routes if key[0] in renewed]:
+            del self._routes[key], self._stale[key]
+        return ports
 
     def _affected(self, hosts: Iterable[str]) -> set[str]:
         found = {self.registry.canonical(host) for host in hosts}
@@ -71,18 +88,29 @@ class Shared:
 
     def routes(self, port: int, namespace: str) -> Resource:
         """The sidecars' routes of a port, as seen from a namespace."""
-        services = [self.registry.services[host] for host in self.registry.hosts_on(port)]
-        home = namespace if any(s.namespace == namespace for s in services) else ""
+        home = namespace if self.registry.on_port_in(port, namespace) else ""
         if (port, home) not in self._routes:
-            hosts = [
-                shared.at_home if service.namespace == home else shared.everywhere
-                for service in services
-                for shared in (self._host(service, port),)
-            ]
-            hosts += sidecars.other_hosts(self.registry, port, self.cluster_of(port))
-            hosts.append(allow_any())
-            self._routes[port, home] = route_configuration(str(port), hosts)
-        return self._routes[port, home]
+            hosts = self.registry.hosts_on(port)
+            pieces = [(host, self._piece(host, port, home)) for host in hosts]
+            self._routes[port, home] = PortRoutes(port, pieces, self._rest(port))
+            self._stale[port, home] = set()
+        found, stale = self._routes[port, home], self._stale[port, home]
+        while stale:
+            host = stale.pop()
+            found.put(host, self._piece(host, port, home))
+        return found.resource()
+
+    def _piece(self, host: str, port: int, home: str) -> bytes:
+        service = self.registry.services[host]
+        shared = self._host(service, port)
+        return shared.at_home if service.namespace == home else shared.everywhere
+
+    def _rest(self, port: int) -> list[bytes]:
+        """Virtual hosts of no service, and the one for all others."""
+        if port not in self._others:
+            others = sidecars.other_hosts(self.registry, port, self.cluster_of(port))
+            self._others[port] = [framed(host) for host in (*others, allow_any())]
+        return self._others[port]
 
     def _host(self, service: Service, port: int) -> sidecars.SharedHost:
         known = self._hosts.setdefault(service.host, {})

@@ -11,6 +11,7 @@ from rollout.mesh.model.service import Service
 from rollout.mesh.translate import names
 from rollout.mesh.translate.routes import (
     default_route,
+    framed,
     http_routes,
     virtual_host,
     with_domains,
@@ -24,7 +25,7 @@ _UNKNOWN_HOSTS_PORT = 80
 
 @dataclass(frozen=True, slots=True)
 class SharedHost:
-    """A virtual host as proxies of other namespaces see it, and as those of its own do, by its short name too."""
+    """A virtual host as proxies of other namespaces see it, and as those of its own do, by its short name too; framed."""
 
     everywhere: bytes
     at_home: bytes
@@ -41,7 +42,7 @@ def service_host(
     else:
         routes = http_routes(table.routes, cluster_of, port=port, gateways=_IN_MESH)
     host = virtual_host(names.virtual_host(service.host, port), domains, routes)
-    return SharedHost(host, with_domains(host, [service.name]))
+    return SharedHost(framed(host), framed(with_domains(host, [service.name])))
 
 
 def other_hosts(registry: Registry, port: int, cluster_of: ClusterOf) -> Iterator[bytes]:

@@ -53,6 +53,11 @@ class Watched:
     outstanding: Response | None = None
     suspects: deque[str] = field(default_factory=deque)
 
+    @property
+    def due(self) -> bool:
+        """Whether something may have to be sent."""
+        return self.everything or bool(self.stale or self.suspects) or not self.greeted
+
     def wants(self, name: str) -> bool:
         """Whether the proxy asked for it."""
         return self.wildcard or name in self.names
@@ -79,6 +84,11 @@ class Stream:
         """Whether something is held back until the proxy asks for more: endpoints of clusters, or routes."""
         clusters = self._types.get(names.CLUSTER)
         return bool(self._warming) or bool(self._resuming and clusters and clusters.stale)
+
+    @property
+    def due(self) -> bool:
+        """Whether `poll` may have something to send."""
+        return any(watched.due and watched.outstanding is None for watched in self._types.values())
 
     @property
     def outstanding(self) -> frozenset[str]:
@@ -193,7 +203,7 @@ class Stream:
         found: list[Response] = []
         for type_url in names.ORDER:
             watched = self._types.get(type_url)
-            if watched is None or watched.outstanding is not None:
+            if watched is None or watched.outstanding is not None or not watched.due:
                 continue
             if type_url in {names.LISTENER, names.ROUTES} and self._clusters_pending():
                 continue

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Protocol
 
 import grpc
@@ -47,6 +48,7 @@ class Connection:
     def __init__(self, node: Mapping[str, Any], resources: Resources, encoder: Encoder) -> None:
         self.node = node
         self.stream = Stream(resources, encoder.encode)
+        self.sent = self.heard = monotonic()
         self.wake = asyncio.Event()
         self.wake.set()
 
@@ -153,8 +155,10 @@ class Server:
     async def _read(self, connection: Connection, requests: AsyncIterator[bytes]) -> None:
         async for data in requests:
             request, _ = read_request(data)
+            connection.heard = monotonic()
             self._source.answered(connection, connection.stream.receive(request))
-            connection.wake.set()
+            if connection.stream.due:
+                connection.wake.set()
 
     async def _write(self, connection: Connection, context: Any) -> None:
         stream = connection.stream
@@ -164,21 +168,33 @@ class Server:
             for response in stream.poll():
                 async with asyncio.timeout(self._limits.write):
                     await context.write(response.body)
+                connection.sent = monotonic()
                 self._source.sent(response)
 
     async def _wait(self, connection: Connection) -> None:
         """Until there is something to do; a proxy that owes an answer for too long is given up."""
         stream, limits = connection.stream, self._limits
-        if not stream.outstanding and not stream.waiting:
-            await connection.wake.wait()
-            return
-        patience = limits.answer if stream.outstanding else limits.warming
-        try:
-            async with asyncio.timeout(patience):
+        while not connection.wake.is_set():
+            if not stream.outstanding and not stream.waiting:
                 await connection.wake.wait()
-        except TimeoutError:
-            if stream.outstanding:
-                types = ", ".join(sorted(kind.rsplit(".", 1)[1] for kind in stream.outstanding))
-                raise TimeoutError(f"no answer to {types} for {patience:g} s") from None
+                return
+            patience = limits.answer if stream.outstanding else limits.warming
+            left = max(connection.sent, connection.heard) + patience - monotonic()
+            try:
+                async with asyncio.timeout(left):
+                    await connection.wake.wait()
+            except TimeoutError:
+                self._lost_patience(connection, patience)
+
+    def _lost_patience(self, connection: Connection, patience: float) -> None:
+        """Nothing woke the writer; only now is it looked at whether something was heard meanwhile."""
+        stream = connection.stream
+        if monotonic() < max(connection.sent, connection.heard) + patience:
+            return
+        if stream.outstanding:
+            types = ", ".join(sorted(kind.rsplit(".", 1)[1] for kind in stream.outstanding))
+            raise TimeoutError(f"no answer to {types} for {patience:g} s")
+        if stream.waiting:
             log.info("proxy does not ask for what it was sent", proxy=connection.id)
             stream.release()
+            connection.wake.set()

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
-from rollout.mesh.translate.resource import Resource, field_bytes
+from rollout.mesh.translate.resource import Resource, digest, field_bytes
 
 _TYPE_URL, _NONCE, _REMOVED = 4, 5, 6
 _REMEMBERED = 64
@@ -73,10 +72,15 @@ class Encoder:
         key = (type_url, tuple((each.name, each.version) for each in resources), removed)
         if (known := self._known.get(key)) is not None:
             return known
-        body = b"".join(each.encoded for each in resources)
-        body += b"".join(field_bytes(_REMOVED, name.encode()) for name in removed)
-        nonce = blake2b(body, digest_size=8).hexdigest()
-        body += field_bytes(_TYPE_URL, type_url.encode()) + field_bytes(_NONCE, nonce.encode())
+        nonce = digest(repr(key).encode())
+        body = b"".join(
+            (
+                *(each.encoded for each in resources),
+                *(field_bytes(_REMOVED, name.encode()) for name in removed),
+                field_bytes(_TYPE_URL, type_url.encode()),
+                field_bytes(_NONCE, nonce.encode()),
+            )
+        )
         if len(self._known) >= _REMEMBERED:
             self._known.pop(next(iter(self._known)))
         self._known[key] = response = Response(type_url, nonce, resources, removed, body)
