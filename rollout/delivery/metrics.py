@@ -16,11 +16,11 @@ from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.refusals import NAMES, Refusal
 from rollout.delivery.snapshot import Snapshot
 from rollout.delivery.status import SETTLED
+from rollout.delivery.strategies import strategy_of
 from rollout.judge.checks import Answer, Check, QueryFailed, Value
 from rollout.kube.objects import Key
 
 _RUNNING, _SUCCEEDED, _FAILED = 0, 1, 2
-_STRATEGY = "canary"
 
 
 class DeliveryMetrics:
@@ -128,12 +128,13 @@ class DeliveryMetrics:
         self._total.labels(namespace).set(sum(k.namespace == namespace for k in self._known))
 
     def _finished(self, seen: Snapshot, phase: Phase) -> None:
-        skipped = isinstance(seen.canary, Canary) and seen.canary.spec.skip_analysis
+        if not isinstance(seen.canary, Canary):
+            return
         labels = (
             seen.target_name,
             seen.namespace,
-            _STRATEGY,
-            "skipped" if skipped else "completed",
+            strategy_of(seen.canary).label,
+            "skipped" if seen.canary.spec.skip_analysis else "completed",
         )
         if phase is Phase.SUCCEEDED:
             self._successes.labels(*labels).inc()

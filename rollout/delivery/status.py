@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollout.api.canary.status import Phase
+from rollout.delivery.progress import Progress
 from rollout.delivery.records import CommandRecord, Run, StepRecord
 
 PROMOTED = "Promoted"
@@ -174,17 +175,25 @@ class Status:
             last_transition=now,
         ).with_condition(PROMOTED, promoted, str(phase), message.format(kind=kind), now)
 
-    def stepped(
-        self, now: datetime, *, weight: int, iterations: int = 0, mirroring: bool = False
-    ) -> Status:
-        """The status after a step that succeeded."""
+    @property
+    def progress(self) -> Progress:
+        """How far the analysis is."""
+        return Progress(
+            weight=self.canary_weight, iterations=self.iterations, mirroring=self.mirroring
+        )
+
+    def at(self, progress: Progress) -> Status:
+        """The same status with the analysis so far."""
         return replace(
             self,
-            canary_weight=weight,
-            iterations=iterations,
-            mirroring=mirroring,
-            last_transition=now,
+            canary_weight=progress.weight,
+            iterations=progress.iterations,
+            mirroring=progress.mirroring,
         )
+
+    def stepped(self, now: datetime, after: Progress) -> Status:
+        """The status after a step that succeeded."""
+        return replace(self.at(after), last_transition=now)
 
     def check_failed(self, now: datetime) -> Status:
         """The status after a step that was held back by a check."""

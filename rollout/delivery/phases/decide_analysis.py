@@ -6,10 +6,12 @@ program ended in between, is the same step again. A promotion that had begun is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 from rollout.api.canary.status import Phase
-from rollout.delivery.actions import Action, Decision, Event
+from rollout.delivery.actions import Decision, Event
 from rollout.delivery.checking import Held, plan_checks, verdict
 from rollout.delivery.hooks.call import HookType
 from rollout.delivery.hooks.consult import Answered, Asking, consult
@@ -22,10 +24,15 @@ from rollout.delivery.phases.gates import (
     traffic_increase,
 )
 from rollout.delivery.phases.rollback import roll_back
+from rollout.delivery.progress import Progress
 from rollout.delivery.readiness import Ready, Stuck, Waiting
 from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
 from rollout.delivery.situation import Situation
-from rollout.delivery.strategies.weighted import next_weight
+from rollout.delivery.strategies import strategy_of
+from rollout.delivery.strategies.step import Step
+
+Gate: TypeAlias = Callable[[Situation], Decision | tuple[Event, ...]]
+"""Something that a step waits for: a decision where it holds the canary, else what is told of it."""
 
 
 def decide_analysis(here: Situation) -> Decision:
@@ -110,10 +117,10 @@ def _step(here: Situation) -> Decision:
     if here.now < due:
         rest = here.snapshot.rest
         return Decision(actions=here.kept(share), status=here.status, wake=due, rest=rest)
-    weight = next_weight(here.canary, share)
-    judged = (_before_traffic,) if share == 0 else (_external_checks, _metrics)
+    at = here.status.progress
+    step = strategy_of(here.canary).next_step(here.canary, at)
     told: list[Event] = []
-    for gate in (rollback_asked_for, *judged, traffic_increase, *((promotion,) * (weight is None))):
+    for gate in _gates(at, step):
         outcome = gate(here)
         if isinstance(outcome, Decision):
             # What is only asked for is asked again with the answers; until then, or while a gate is still
@@ -123,7 +130,21 @@ def _step(here: Situation) -> Decision:
                 return outcome
             return replace(outcome, events=(*told, *outcome.events))
         told.extend(outcome)
-    return _advance(here, weight, *told)
+    return _advance(here, step, *told)
+
+
+def _gates(at: Progress, step: Step) -> Iterator[Gate]:
+    """What has to agree before the step, in this order."""
+    yield rollback_asked_for
+    if at.begun:
+        yield _external_checks
+        yield _metrics
+    else:
+        yield _before_traffic
+    if step.increases:
+        yield traffic_increase
+    if step.promotes:
+        yield promotion
 
 
 def _before_traffic(here: Situation) -> Decision | tuple[Event, ...]:
@@ -165,15 +186,15 @@ def _metrics(here: Situation) -> Decision | tuple[Event, ...]:
     return _hold(here, outcome) if isinstance(outcome, Held) else ()
 
 
-def _advance(here: Situation, weight: int | None, *events: Event) -> Decision:
-    if weight is None:
+def _advance(here: Situation, step: Step, *events: Event) -> Decision:
+    after = step.after
+    if after is None:
         promoted = promote(here)
         return replace(promoted, events=(*events, *promoted.events))
-    actions: tuple[Action, ...] = here.upkeep(weight)
     return Decision(
-        actions=actions,
-        status=here.fresh_status.stepped(here.now, weight=weight),
-        events=(*events, Event(f"Advance {here.name} canary weight {weight}")),
+        actions=here.upkeep(after.weight, mirroring=after.mirroring),
+        status=here.fresh_status.stepped(here.now, after),
+        events=(*events, Event(step.told)),
         wake=here.now + here.interval,
     )
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Action, Decision, Event, Settle
 from rollout.delivery.alerts.alert import Alert, Severity
+from rollout.delivery.progress import Progress
 from rollout.delivery.readiness import Ready, Stuck, Waiting
 from rollout.delivery.routing.router import TOTAL
 from rollout.delivery.situation import Situation
-from rollout.delivery.strategies.weighted import last_weight, next_promotion_weight
+from rollout.delivery.strategies import strategy_of
+from rollout.delivery.strategies.weighted import next_promotion_weight
 
 
 def decide_promotion(here: Situation) -> Decision:
@@ -40,7 +42,7 @@ def _shift_back(here: Situation, share: int) -> Decision:
         else "Routing all traffic to primary"
     )
     status = (
-        here.fresh_status.stepped(here.now, weight=share)
+        here.fresh_status.stepped(here.now, Progress(weight=share))
         if share
         else here.fresh_status.enter(Phase.FINALISING, here.now, kind=here.kind)
     )
@@ -54,7 +56,7 @@ def _shift_back(here: Situation, share: int) -> Decision:
 
 def _share(here: Situation) -> int:
     """The canary's share before the next step back; the status shows none until the first was made."""
-    return here.status.canary_weight or last_weight(here.canary)
+    return here.status.canary_weight or strategy_of(here.canary).last_share(here.canary)
 
 
 def _finalise(here: Situation) -> Decision:
@@ -78,7 +80,7 @@ def _primary_failed(here: Situation, state: Stuck) -> Decision:
     failed = here.fresh_status.enter(Phase.FAILED, here.now, kind=here.kind)
     return Decision(
         actions=here.upkeep(share),
-        status=failed.stepped(here.now, weight=share),
+        status=failed.stepped(here.now, Progress(weight=share)),
         events=(Event(message, warning=True),),
         alerts=(Alert(f"Promotion failed, primary not ready: {state.message}", Severity.ERROR),),
     )

@@ -113,12 +113,11 @@ def promotion(here: Situation) -> Decision | tuple[Event, ...]:
     if here.status.phase is Phase.WAITING_PROMOTION:
         return resting(here, share)
     name = answered.refused.name
-    # What was done so far stays done, and shown.
-    iterations = here.status.iterations
     waiting = here.fresh_status.enter(Phase.WAITING_PROMOTION, here.now, kind=here.kind)
     message = f"Halt {here.name} advancement waiting for promotion approval {name}"
     told = Decision(
-        status=replace(waiting, canary_weight=share, iterations=iterations),
+        # What was done so far stays done, and shown.
+        status=waiting.at(here.status.progress),
         events=(Event(message, warning=True),),
         alerts=_alerts(here, answered.refused, "Canary promotion is waiting for approval."),
     )

@@ -6,6 +6,8 @@ annotation; what the canary does not speak of in it is left alone.
 
 from __future__ import annotations
 
+import re
+import re
 from collections.abc import Iterator
 
 from rollout.api.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind
@@ -77,8 +79,8 @@ def _virtual_service(canary: Object, observed: Object | None, split: Split) -> A
         ]
     else:
         spec["http"] = http_rules(canary, split)
-    metadata = _virtual_service_metadata(canary, observed, name)
-    return Apply(VIRTUAL_SERVICE, _object(VIRTUAL_SERVICE, metadata, spec), exact=_EXACT)
+    metadata = route_metadata(canary, observed, name)
+    return Apply(VIRTUAL_SERVICE, whole(VIRTUAL_SERVICE, metadata, spec), exact=_EXACT)
 
 
 def http_rules(canary: Object, split: Split) -> list[Object]:

@@ -1,1 +1,18 @@
-"""How a canary gets its traffic, one module per strategy. Pure; knows neither routes nor checks."""
+"""How a canary gets its traffic, one class per strategy. Pure; knows neither routes nor checks."""
+
+from __future__ import annotations
+
+from rollout.api.canary import Canary
+from rollout.delivery.strategies.counted import ABTest, BlueGreen
+from rollout.delivery.strategies.step import Strategy
+from rollout.delivery.strategies.weighted import Weighted
+
+_WEIGHTED, _AB_TEST, _BLUE_GREEN = Weighted(), ABTest(), BlueGreen()
+
+
+def strategy_of(canary: Canary) -> Strategy:
+    """The strategy that the canary's analysis describes."""
+    analysis = canary.spec.analysis
+    if not analysis.iterations:
+        return _WEIGHTED
+    return _AB_TEST if analysis.match else _BLUE_GREEN
