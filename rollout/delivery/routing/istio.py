@@ -7,7 +7,6 @@ annotation; what the canary does not speak of in it is left alone.
 from __future__ import annotations
 
 import re
-import re
 from collections.abc import Iterator
 
 from rollout.api.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind
