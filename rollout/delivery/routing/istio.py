@@ -86,20 +86,20 @@ def http_rules(canary: Object, split: Split) -> list[Object]:
     """The rules, those of callers that stay where they are before the weights, those of bystanders last."""
     service = canary["spec"]["service"].get("match") or []
     analysis = canary["spec"]["analysis"].get("match") or []
-    mine = both(list(map(_comparable, analysis)), service)
+    mine = both(list(map(comparable, analysis)), service)
     kept = split.affinity
     rules = []
     if kept.canary:
         everything = _shares(canary, Weights.of_canary(TOTAL))
-        rules.append(_rule(canary, both(_carrying(kept.canary), mine), everything, STICKY))
+        rules.append(_rule(canary, both(carrying(kept.canary), mine), everything, STICKY))
         if kept.primary:
             nothing = _shares(canary, Weights.of_canary(0))
-            match = both(_carrying(kept.primary), mine)
+            match = both(carrying(kept.primary), mine)
             rules.append(_rule(canary, match, nothing, f"{STICKY}-primary"))
     elif kept.previous:
         shares = _shares(canary, split.weights)
         _hand_out(shares[0], kept.previous)
-        match = both(_carrying(kept.previous), mine)
+        match = both(carrying(kept.previous), mine)
         rules.append(_mirrored(canary, _rule(canary, match, shares, STICKY), split))
     shares = _shares(canary, split.weights)
     if kept.canary:
@@ -128,7 +128,7 @@ def _merged(one: Object, other: Object) -> Object:
     return found
 
 
-def _comparable(match: Object) -> Object:
+def comparable(match: Object) -> Object:
     """A condition of an analysis in Istio's words, which have no suffixes."""
     headers = {
         name: {"regex": f".*{re.escape(value['suffix'])}$"} if value.get("suffix") else value
@@ -137,7 +137,8 @@ def _comparable(match: Object) -> Object:
     return {**match, **({"headers": headers} if headers else {})}
 
 
-def _carrying(cookie: Cookie) -> list[Object]:
+def carrying(cookie: Cookie) -> list[Object]:
+    """The condition that a caller has this cookie."""
     return [{"headers": {"cookie": {"regex": cookie.pattern}}}]
 
 
