@@ -19,26 +19,22 @@ from rollout.judge.sequential.verdicts import Verdict
 
 def update(state: State, evidence: Evidence, config: Config) -> State:
     """The state after a tick's evidence. Raises TypeError where state, evidence and configuration are of two kinds."""
-    match state, evidence, config:
-        case SharesState(), Tick(), Shares():
-            return shares.update(state, evidence, config)
-        case MeanState(), Reading(), Mean():
-            return means.update(state, evidence, config)
-        case _:
-            raise TypeError(
-                f"{type(evidence).__name__} and {type(state).__name__} are not for {config.metric}"
-            )
+    if isinstance(state, SharesState) and isinstance(evidence, Tick) and isinstance(config, Shares):
+        return shares.update(state, evidence, config)
+    if isinstance(state, MeanState) and isinstance(evidence, Reading) and isinstance(config, Mean):
+        return means.update(state, evidence, config)
+    raise TypeError(
+        f"{type(evidence).__name__} and {type(state).__name__} are not for {config.metric}"
+    )
 
 
 def verdict(state: State, config: Config) -> Verdict:
     """What can be said of one metric after the evidence so far. Raises TypeError as `update` does."""
-    match state, config:
-        case SharesState(), Shares():
-            return shares.verdict(state, config)
-        case MeanState(), Mean():
-            return means.verdict(state, config)
-        case _:
-            raise TypeError(f"{type(state).__name__} is not for {config.metric}")
+    if isinstance(state, SharesState) and isinstance(config, Shares):
+        return shares.verdict(state, config)
+    if isinstance(state, MeanState) and isinstance(config, Mean):
+        return means.verdict(state, config)
+    raise TypeError(f"{type(state).__name__} is not for {config.metric}")
 
 
 def next_step(state: State) -> State:

@@ -95,7 +95,7 @@ def start_shares(config: Shares) -> SharesState:
     """The same for a metric that counts bad requests."""
     nothing = Arm(0, (0,) * config.width)
     return SharesState(
-        edges=(Edge(Track.start(len(odds.grid(config)))),) * config.width,
+        edges=(Edge(Track.start(len(odds.grid(config).logs))),) * config.width,
         step=Totals(nothing, nothing),
         limit=Track.start(len(limits.BREACH)) if config.limit else None,
     )

@@ -133,7 +133,7 @@ def _read_arm(arm: Sequence[int]) -> Arm:
 
 def _check_shape(state: SharesState, config: Shares) -> None:
     """That the numbers belong to the metric as it is configured now."""
-    width, alternatives = config.width, len(odds.grid(config))
+    width, alternatives = config.width, len(odds.grid(config).logs)
     fits = (
         len(state.edges) == width
         and all(len(edge.track.logs) == alternatives for edge in state.edges)

@@ -16,13 +16,13 @@ from rollout.judge.sequential import limits, odds
 @pytest.mark.parametrize("equal", [1.0, 1.2, 3.0])
 @pytest.mark.parametrize("true", [0.3, 0.9, 1.0])
 def test_a_tick_proves_nothing_on_average_where_the_canary_is_equal(
-    grid: tuple[float, ...], canary: int, primary: int, bad: int, equal: float, true: float
+    grid: odds.Grid, canary: int, primary: int, bad: int, equal: float, true: float
 ) -> None:
     share = canary / (canary + primary)
     costs = odds.prices(grid, share, equal)
     # The canary's part of the bad requests, given how many there are: exact for any ratio of the odds.
     given = stats.nchypergeom_fisher(canary + primary, bad, canary, true * equal)
-    means = [0.0] * len(grid)
+    means = [0.0] * len(grid.logs)
     for count in range(max(0, bad - primary), min(bad, canary) + 1):
         gains = odds.gains(grid, costs, count, bad - count)
         means = [m + given.pmf(count) * math.exp(g) for m, g in zip(means, gains, strict=True)]
@@ -35,7 +35,7 @@ def test_gains_are_the_ratio_of_binomial_probabilities(share: float) -> None:
         return share * ratio / (share * ratio + 1 - share)
 
     gains = odds.gains(odds.FAILED, odds.prices(odds.FAILED, share, 1.2), 4, 6)
-    for ratio, gain in zip(odds.FAILED, gains, strict=True):
+    for ratio, gain in zip(odds.FAILED.ratios, gains, strict=True):
         expected = stats.binom.logpmf(4, 10, tilted(1.2 * ratio)) - stats.binom.logpmf(
             4, 10, tilted(1.2)
         )
