@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from rollout.api.canary import CanaryMetric
+from rollout.api.canary import CanaryMetric, Phase
 from rollout.api.durations import parse_prometheus_duration
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.refusals import Refusal
@@ -123,19 +123,24 @@ def _template_checks(here: Situation, metric: CanaryMetric, path: str) -> Iterat
     if not isinstance(found, MetricTemplate):
         reason = f"there is no MetricTemplate {key}" if found is None else str(found)
         raise BrokenCheckError(path, reason)
-    provider = found.spec.provider
-    source = Source(
+    source = source_of(found, _window(here, metric))
+    yield replace(_check(here, metric, Measure.CUSTOM, found.spec.query, path), source=source)
+
+
+def source_of(template: MetricTemplate, window: str) -> Source:
+    """Where a template's query is asked, for a window as Prometheus writes it."""
+    provider = template.spec.provider
+    return Source(
         type=provider.type,
-        namespace=key.namespace,
-        template=key.name,
-        window=parse_prometheus_duration(_window(here, metric)),
+        namespace=template.namespace,
+        template=template.name,
+        window=parse_prometheus_duration(window),
         address=provider.address or "",
         region=provider.region or "",
         secret=provider.secret_ref.name if provider.secret_ref else "",
         headers=tuple(sorted((name, tuple(values)) for name, values in provider.headers.items())),
         verify=not provider.insecure_skip_verify,
     )
-    yield replace(_check(here, metric, Measure.CUSTOM, found.spec.query, path), source=source)
 
 
 def _check(
@@ -181,7 +186,8 @@ def _window(here: Situation, metric: CanaryMetric) -> str:
     due, not now, so that a check that is asked again is the same check.
     """
     promoted = here.status.condition(PROMOTED)
-    if promoted is None:
+    # While a promotion waits, the condition tells when that began, long after the analysis did.
+    if promoted is None or here.status.phase is Phase.WAITING_PROMOTION:
         return metric.window
     lasted = here.due - promoted.last_update
     if parse_prometheus_duration(metric.window) <= lasted:

@@ -26,7 +26,7 @@ from rollout.delivery.observe import Observer
 from rollout.delivery.refusals import NAMES, Refusal
 from rollout.delivery.situation import refuse
 from rollout.delivery.snapshot import Snapshot
-from rollout.judge.checks import Answer, Check, QueryFailed
+from rollout.judge.checks import Answer, Check, QueryFailed, Source
 from rollout.kube.errors import Conflict, Forbidden, Invalid
 from rollout.kube.objects import Key
 
@@ -44,6 +44,10 @@ class Evidence(Protocol):
 
     async def online(self, address: str) -> QueryFailed | None:
         """None where checks can be made at this address."""
+        ...
+
+    async def configured(self, source: Source) -> QueryFailed | None:
+        """None where a template's provider can be asked as it is configured."""
         ...
 
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from rollout.judge.checks import Answer, Check, QueryFailed, Source
 from rollout.judge.evidence.prometheus import Prometheus
 from rollout.judge.evidence.providers.setup import Setup, World
-from rollout.judge.evidence.providers.table import ask
+from rollout.judge.evidence.providers.table import ask, misconfigured
 from rollout.kube.errors import KubeError
 
 Secrets = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
@@ -27,13 +27,19 @@ class Sources:
         """Make one check; never raises."""
         if check.source is None:
             return await self._prometheus.answer(check)
-        return await self._ask(check.source, check.query)
+        setup = await self._setup(check.source)
+        return setup if isinstance(setup, QueryFailed) else await ask(setup, check.query)
 
     async def online(self, address: str) -> QueryFailed | None:
         """None where a Prometheus answers at this address."""
         return await self._prometheus.online(address)
 
-    async def _ask(self, source: Source, query: str) -> Answer:
+    async def configured(self, source: Source) -> QueryFailed | None:
+        """None where a provider can be asked as it is configured, its Secret included."""
+        setup = await self._setup(source)
+        return setup if isinstance(setup, QueryFailed) else misconfigured(setup)
+
+    async def _setup(self, source: Source) -> Setup | QueryFailed:
         secret: Mapping[str, str] | None = None
         if source.secret:
             where = f"{source.name}: spec.provider.secretRef: Secret"
@@ -44,4 +50,4 @@ class Sources:
                 return QueryFailed(f"{where} {name} is not had: {error}", retriable=True)
             if secret is None:
                 return QueryFailed(f"{where} {name} is not there; create it", retriable=False)
-        return await ask(Setup(source=source, secret=secret, world=self._world), query)
+        return Setup(source=source, secret=secret, world=self._world)

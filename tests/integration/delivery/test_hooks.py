@@ -111,6 +111,8 @@ async def test_gates_open_and_a_template_decides(lab: Lab, outside: Server) -> N
         ]
         await _apply(lab, outside, hooks)
         await lab.phase("Initialized")
+        available = "all the metrics providers are available!"
+        await until(lambda: _heard(lab, available), "that the template's provider is configured")
         await lab.new_image("catalog:2")
         await lab.phase("Waiting")
         await move("/gate/open")
@@ -154,6 +156,10 @@ _ROLLED_BACK = "Rolling back manual webhook invoked"
 def _alerts(outside: Server) -> list[str]:
     sent = [seen.json for seen in outside.seen if seen.path == "/slack"]
     return [message["attachments"][0]["text"] for message in sent]
+
+
+async def _heard(lab: Lab, message: str) -> bool:
+    return message in await lab.events()
 
 
 async def _told(lab: Lab) -> bool:

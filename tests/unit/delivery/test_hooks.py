@@ -179,6 +179,16 @@ async def test_a_gate_that_stays_closed_is_not_told_again() -> None:
     assert (world.phase, len(world.events)) == ("WaitingPromotion", told)
 
 
+async def test_checks_of_a_promotion_that_waits_look_as_far_back_as_before() -> None:
+    world = await world_with(hook("confirm-promotion", "gate"))
+    world.hooks["gate"] = Refused("Forbidden")
+    await new_revision(world, 3)
+    assert "[1m]" in world.queries[-2]
+    await world.tick(2)
+    assert world.phase == "WaitingPromotion"
+    assert "[1m]" in world.queries[-2]
+
+
 async def test_checks_that_fail_while_a_promotion_waits_roll_it_back() -> None:
     world = await world_with(hook("confirm-promotion", "gate"), hook("rollout", "load"))
     world.hooks["gate"] = Refused("Forbidden")
@@ -240,17 +250,12 @@ async def test_a_hook_that_fails_at_one_step_only_delays_it(type_: str, tick: in
     for now in range(9):
         world.hooks["it"] = Refused("broken") if now == tick else Agreed()
         await (world.tick() if now else world.settle())
-        served = world.served
-    assert (world.phase, served) == ("Succeeded", (100, 0))
+    assert (world.phase, world.served) == ("Succeeded", (100, 0))
     hit = tick in _ASKED[type_]
     assert world.status["failedChecks"] == (1 if hit and type_ in _COUNTED else 0)
-    order = [phase for phase, _ in shown_phases(world)]
+    order = [phase for phase, _ in world.columns]
     assert ("Waiting" in order) is (hit and type_ == "confirm-rollout")
     assert ("WaitingPromotion" in order) is (hit and type_ == "confirm-promotion")
-
-
-def shown_phases(world: World) -> list[tuple[str, int]]:
-    return [*world.columns]
 
 
 async def test_a_failing_hook_is_a_condition_until_it_passes() -> None:

@@ -32,7 +32,7 @@ from rollout.delivery.observe import Observer
 from rollout.delivery.reconcile import Reconciler
 from rollout.delivery.routing import router_for
 from rollout.delivery.snapshot import Settings, Snapshot
-from rollout.judge.checks import Answer, Check, QueryFailed, Value
+from rollout.judge.checks import Answer, Check, QueryFailed, Source, Value
 from rollout.judge.thresholds import Measure
 from rollout.kube.diff import exact_patch, merge_patch
 from rollout.kube.errors import Conflict, KubeError, NotFound
@@ -384,6 +384,9 @@ class World:
         }[check.measure]
 
     async def online(self, address: str) -> QueryFailed | None:
+        return None
+
+    async def configured(self, source: Source) -> QueryFailed | None:
         return None
 
     def _written(self, kind: Kind, name: str) -> None:

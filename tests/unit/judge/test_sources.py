@@ -75,6 +75,17 @@ async def test_a_secret_that_is_not_had_is_named() -> None:
     assert forbidden.reason.startswith(f"{where} is not had: ")
 
 
+async def test_a_configuration_can_be_tried_without_asking() -> None:
+    async def secrets(namespace: str, name: str) -> Mapping[str, str] | None:
+        return {"datadog_api_key": "k"} if (namespace, name) == ("shop", "creds") else None
+
+    async with HttpClient() as http:
+        world = World(http=http, tokens=Tokens(), now=lambda: NOW, environment={})
+        failed = await Sources(Prometheus(), secrets, world).configured(_SOURCE)
+    assert failed is not None
+    assert "Secret shop/creds has no key datadog_application_key" in failed.reason
+
+
 def test_secrets_are_texts() -> None:
     data = {
         "a": base64.b64encode(b"text").decode(),

@@ -34,6 +34,15 @@ PROVIDERS: Mapping[str, Callable[[Setup], Provider]] = {
 """The providers by the `type` that a MetricTemplate names."""
 
 
+def misconfigured(setup: Setup) -> QueryFailed | None:
+    """What is wrong with a provider's configuration, if anything is."""
+    try:
+        PROVIDERS[setup.source.type](setup)
+    except MisconfiguredError as error:
+        return QueryFailed(str(error), retriable=False)
+    return None
+
+
 async def ask(setup: Setup, query: str) -> Answer:
     """The query's answer from the provider that `setup` describes; a wrong configuration is an answer, too."""
     try:

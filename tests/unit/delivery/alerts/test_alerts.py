@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,8 +64,6 @@ def test_severities(wanted: str | None, heard: str) -> None:
 
 
 def _body(type_: str, alert: Alert, **chat: str) -> Any:
-    import json
-
     made = Chat(type=type_, address="https://chat/hook", **chat)
     return json.loads(request_for(made, parsed(), alert, cluster="c1").body)
 
