@@ -29,7 +29,7 @@ from rollout.delivery.snapshot import Snapshot
 from rollout.kube.objects import is_deleting
 
 _DECIDES_EVERYTHING = frozenset(
-    {"spec.provider", "spec.routeRef.kind", "spec.targetRef.kind", "spec.analysis.iterations"}
+    {"spec.provider", "spec.routeRef.kind", "spec.targetRef.kind", "spec.service.appProtocol"}
 )
 
 

@@ -71,11 +71,11 @@ _NOT_YET: tuple[_Row, ...] = (
         for field in ("hosts", "match", "rewrite", "timeout", "headers", "corsPolicy")
     ),
     _Row("spec.service.unmanagedMetadata", "remove it"),
-    _Row("spec.analysis.iterations", "use stepWeight or stepWeights"),
-    _Row("spec.analysis.match", "remove it; every request takes part"),
-    _Row("spec.analysis.mirror", "remove it"),
-    _Row("spec.analysis.mirrorWeight", "remove it"),
-    _Row("spec.analysis.sessionAffinity", "remove it"),
+    _Row("spec.analysis.match", _ISTIO_ONLY, providers=_ROUTED),
+    _Row("spec.analysis.match[].sourceLabels", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.analysis.mirror", _ISTIO_ONLY, providers=_ROUTED),
+    _Row("spec.analysis.mirrorWeight", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.analysis.sessionAffinity", _ISTIO_ONLY, providers=_ROUTED),
 )
 
 
@@ -86,7 +86,7 @@ def unsupported(canary: Canary, mesh_provider: str = ISTIO) -> tuple[FieldError,
     """
     spec = {"spec": canary.spec.dump()}
     provider = canonical(canary.spec.provider or mesh_provider)
-    return tuple(
+    found = tuple(
         FieldError(
             path,
             f"{value!r} is not supported yet" if row.acted_upon else "is not supported yet",
@@ -96,6 +96,24 @@ def unsupported(canary: Canary, mesh_provider: str = ISTIO) -> tuple[FieldError,
         for path, value in _values(spec, row.path.split("."), "")
         if value and value not in row.acted_upon and provider not in row.providers
     )
+    return (*found, *_without_requests(canary))
+
+
+def _without_requests(canary: Canary) -> Iterator[FieldError]:
+    """What an analysis asks of requests, on a port that has connections only."""
+    analysis = canary.spec.analysis
+    if (canary.service.app_protocol or "").lower() != "tcp":
+        return
+    if analysis.match:
+        reason = "'tcp' has no requests that spec.analysis.match could choose from"
+        yield FieldError("spec.service.appProtocol", reason, "remove one of them")
+    for name, given in (
+        ("mirror", analysis.mirror),
+        ("sessionAffinity", analysis.session_affinity),
+    ):
+        if given:
+            reason = "is not acted upon where spec.service.appProtocol is tcp"
+            yield FieldError(f"spec.analysis.{name}", reason, "remove it")
 
 
 def notices(
@@ -131,10 +149,6 @@ def _notices(canary: Canary, minimum: timedelta) -> Iterator[FieldError]:
             yield FieldError(path, "has no thresholdRange, which is read as threshold 0", "add one")
         if metric.threshold_range is not None and metric.threshold is not None:
             yield FieldError(f"{path}.threshold", "is not used: thresholdRange holds", "remove it")
-        if metric.builtin and metric.query:
-            yield FieldError(
-                f"{path}.query", f"is not used: {metric.name} is built in", "rename the metric"
-            )
 
 
 def _values(value: Any, parts: list[str], path: str) -> Iterator[tuple[str, Any]]:

@@ -191,9 +191,8 @@ def test_values_that_are_read_as_others_are_said() -> None:
         "spec.analysis.threshold: 0 is read as 1",
         "spec.analysis.maxWeight: 0 is read as 100",
         "spec.analysis.metrics[0]: has no thresholdRange, which is read as threshold 0",
-        "spec.analysis.metrics[0].query: is not used: request-duration is built in",
     ]
-    assert len(notices(canary, timedelta(seconds=1))) == 4
+    assert len(notices(canary, timedelta(seconds=1))) == 3
 
 
 def test_what_is_not_acted_upon_is_said() -> None:

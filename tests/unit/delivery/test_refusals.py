@@ -49,12 +49,18 @@ CASES = {
     "another provider": (
         spec(provider="traefik"),
         spec(provider=None),
-        ("NotSupported", "spec.provider", "use istio"),
+        ("NotSupported", "spec.provider", "use gatewayapi:v1, istio, kubernetes"),
     ),
-    "another strategy": (
-        spec(analysis={"stepWeight": None, "iterations": 5}),
-        spec(analysis={"stepWeight": 10, "iterations": None}),
-        ("NotSupported", "spec.analysis.iterations", "use stepWeight"),
+    "an A/B test of connections": (
+        spec(
+            service={"appProtocol": "tcp"},
+            analysis={"stepWeight": None, "iterations": 5, "match": [{"headers": {}}]},
+        ),
+        spec(
+            service={"appProtocol": None},
+            analysis={"stepWeight": 10, "iterations": None, "match": None},
+        ),
+        ("NotSupported", "spec.service.appProtocol", "remove one of them"),
     ),
 }
 
