@@ -6,6 +6,7 @@ Knows HTTP, Secrets and where providers are found; not what is news.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -17,7 +18,7 @@ from rollout.api.errors import InvalidObject
 from rollout.delivery.alerts.alert import Alert
 from rollout.delivery.alerts.routes import Chat, NoChatError, Wish, chat_of, request_for, wishes
 from rollout.delivery.hooks.caller import Secrets
-from rollout.http.client import HttpClient, NoReplyError, Request
+from rollout.http.client import HttpClient, NoReplyError, Reply, Request
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 
@@ -125,5 +126,15 @@ class AlertSender:
         except NoReplyError as error:
             return str(error), True
         if reply.status < 300:
-            return "", False
+            return _slacks_no(reply), False
         return f"the answer is {reply.status}", reply.status == 429 or reply.status >= 500
+
+
+def _slacks_no(reply: Reply) -> str:
+    """Slack's API answers 200 to what it refuses, too, and says so in its JSON; everybody else says nothing of the kind."""
+    try:
+        said = json.loads(reply.body)
+    except ValueError:
+        return ""
+    refused = isinstance(said, dict) and said.get("ok") is False
+    return f"refused: {said.get('error', 'for no reason')}" if refused else ""

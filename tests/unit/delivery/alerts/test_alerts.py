@@ -167,6 +167,7 @@ async def _sent(
     objects: Callable[[Server], dict[str, Any]],
     statuses: list[int],
     chats: Callable[[Server], tuple[Chat, ...]] = lambda _: (),
+    body: bytes = b"ok",
 ) -> tuple[Server, list[float]]:
     pauses: list[float] = []
 
@@ -176,7 +177,7 @@ async def _sent(
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    with server(lambda _: reply(status=statuses.pop(0))) as running:
+    with server(lambda _: reply(body, statuses.pop(0))) as running:
         found = objects(running)
         async with HttpClient() as http, asyncio.TaskGroup() as group:
             sender = AlertSender(
@@ -219,6 +220,14 @@ async def test_a_few_tries(statuses: list[int], tries: int) -> None:
     assert len(running.seen) == tries
     assert pauses == [1.0, 2.0][: tries - 1]
     assert bool(logs) is (statuses[-1] != 200)
+
+
+async def test_slacks_api_may_refuse_with_200() -> None:
+    refusal = b'{"ok":false,"error":"channel_not_found"}'
+    with capture_logs() as logs:
+        running, _ = await _sent(parsed(_ALERT), _chat, [200], body=refusal)
+    assert len(running.seen) == 1
+    assert logs[0]["error"] == "refused: channel_not_found"
 
 
 async def test_a_missing_provider_is_named() -> None:
