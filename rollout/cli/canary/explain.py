@@ -15,11 +15,13 @@ from rollout.delivery.records import Verdict
 
 def explain(view: CanaryView, now: datetime) -> list[str]:
     """One sentence per fact, the most important first."""
+    if view.invalid:
+        return [sentence(view)]
     return [*_state(view, now), *_evidence(view, now), *_pods(view), *_what_next(view)]
 
 
 def _state(view: CanaryView, now: datetime) -> Iterator[str]:
-    yield sentence(view) + (f" (since {age(view.moved, now)})" if view.moved else "")
+    yield sentence(view) + (f" (for {age(view.moved, now)})" if view.moved else "")
     match view.phase:
         case "New" | "Initializing":
             yield "The primary is being made; the target keeps serving until it is ready."
@@ -44,7 +46,7 @@ def _progress(view: CanaryView, now: datetime) -> Iterator[str]:
         yield f"The canary gets {view.weight}% of the requests: step {view.step} of {len(view.steps)}, up to {max(view.steps)}%."
     if view.failed_checks:
         more = max(0, view.threshold - view.failed_checks)
-        yield f"{view.failed_checks} checks have failed; {more} more and it is rolled back."
+        yield f"Failed checks: {view.failed_checks}; {more} more and it is rolled back."
     if view.next_step is not None:
         left = view.next_step - now
         yield (

@@ -52,14 +52,8 @@ def lint(file: str, text: str) -> Linted:
     """Validate every document of a YAML file; objects of other kinds are passed over."""
     findings: list[Finding] = []
     objects = 0
-    loader = yaml.SafeLoader(text)
     try:
-        while loader.check_node():
-            node = loader.get_node()
-            if node is None:
-                break
-            lines = dict(_lines(node, ""))
-            data = loader.construct_document(node)
+        for data, lines in _documents(text):
             for item, prefix in _items(data):
                 model = _model(item)
                 if model is None:
@@ -80,10 +74,18 @@ def lint(file: str, text: str) -> Linted:
         findings.append(Finding(file=file, line=line, message=f"not YAML: {error.problem}"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         findings.append(Finding(file=file, line=1, message=f"not YAML: {error}"))
-    finally:
-        loader.dispose()
     findings.sort(key=lambda finding: finding.line)
     return Linted(objects=objects, findings=tuple(findings))
+
+
+def _documents(text: str) -> Iterator[tuple[Any, dict[str, int]]]:
+    """Every document, and the line of each of its fields."""
+    loader = yaml.SafeLoader(text)
+    try:
+        while loader.check_node() and (node := loader.get_node()) is not None:
+            yield loader.construct_document(node), dict(_lines(node, ""))
+    finally:
+        loader.dispose()
 
 
 def _problems(model: type[Resource], data: dict[str, Any]) -> Iterator[tuple[FieldError, bool]]:

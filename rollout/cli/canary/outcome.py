@@ -27,8 +27,7 @@ def sentence(view: CanaryView) -> str:
     name = f"{view.namespace}/{view.name}"
     if view.invalid:
         return f"{name} cannot be acted upon: {view.invalid}"
-    reason = view.history[-1].reason if view.history and view.phase == "Failed" else ""
-    why = reason or view.message
+    why = view.reason or view.message
     state = f"{name} is {view.phase}" + (f" at {view.weight}%" if view.weight else "")
     if view.suspended:
         state += " and paused"

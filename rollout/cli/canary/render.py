@@ -33,7 +33,7 @@ def listing(views: Iterable[CanaryView], now: datetime, *, namespaces: bool) -> 
         "STEPS",
         "CHECKS",
         "MOVED",
-        "MESSAGE",
+        "REASON",
     )
     for view in views:
         steps = f"{bar(view)} {view.step}/{len(view.steps)}" if view.steps else "-"
@@ -45,7 +45,7 @@ def listing(views: Iterable[CanaryView], now: datetime, *, namespaces: bool) -> 
             steps,
             f"{view.failed_checks}/{view.threshold}",
             age(view.moved, now),
-            _message(view),
+            _rest(view.reason),
         )
     return table
 
@@ -77,7 +77,7 @@ def history(view: CanaryView, now: datetime) -> RenderableType:
             Text(f"{sign} {run.phase}", STYLES[sign]),
             f"{age(run.started, now)} ago",
             span((run.ended or now) - run.started),
-            run.reason,
+            _rest(run.reason),
         )
     return table
 
@@ -93,7 +93,7 @@ def _facts(view: CanaryView, now: datetime) -> Table:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("Name:", f"{view.namespace}/{view.name}")
     facts.add_row("Status:", _state(view))
-    if message := _message(view):
+    if message := view.reason or view.message:
         facts.add_row("Message:", message)
     facts.add_row("Target:", f"Deployment {view.target}")
     weight = f"canary {view.weight}%, primary {100 - view.weight}%"
@@ -118,12 +118,8 @@ def _state(view: CanaryView) -> Text:
     sign = glyph(view)
     phase = f"{view.phase}, paused" if view.suspended else view.phase
     if not view.noticed:
-        phase += ", new revision not noticed yet"
+        phase += ", new revision"
     return Text(f"{sign} {phase}", STYLES[sign])
-
-
-def _message(view: CanaryView) -> str:
-    return view.invalid or view.message
 
 
 def _workload(workload: WorkloadView) -> Text:
@@ -182,5 +178,10 @@ def _check(check: CheckRecord) -> Text:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in {"MESSAGE", "REASON"})
+        table.add_column(column, no_wrap=column != "REASON")
     return table
+
+
+def _rest(reason: str) -> Text:
+    """What is left of the line is the reason's; the other columns keep their width."""
+    return Text(reason, no_wrap=True, overflow="ellipsis")

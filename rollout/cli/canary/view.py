@@ -14,7 +14,7 @@ from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.podfailure import failure
-from rollout.delivery.records import CommandRecord, Run, StepRecord
+from rollout.delivery.records import CommandRecord, Run, StepRecord, Verdict
 from rollout.delivery.refusals import BLOCKED
 from rollout.delivery.revision import revision_of
 from rollout.delivery.status import SETTLED, Status, parse_time
@@ -62,6 +62,7 @@ class CanaryView:
     weight: int
     promoted: str
     message: str = ""
+    blocked: str = ""
     invalid: str = ""
     suspended: bool = False
     noticed: bool = True
@@ -84,6 +85,19 @@ class CanaryView:
     def settled(self) -> bool:
         """Whether nothing is under way, and nothing is about to begin."""
         return self.phase in SETTLED and self.noticed
+
+    @property
+    def reason(self) -> str:
+        """Why it does not simply go on; empty where it does."""
+        if self.invalid or self.blocked:
+            return self.invalid or self.blocked
+        if self.phase == "Failed" and self.history:
+            return self.history[-1].reason
+        held = self.checks[-1] if self.failed_checks and self.checks else None
+        bad = (
+            check for check in (held.checks if held else ()) if check.verdict is not Verdict.PASSED
+        )
+        return next((check.message or check.metric for check in bad), "")
 
     @property
     def step(self) -> int:
@@ -119,10 +133,11 @@ def view(
         phase=str(status.phase) or NO_PHASE,
         weight=status.canary_weight,
         promoted=condition.status if condition else "Unknown",
-        message=(blocked or condition).message if (blocked or condition) else "",  # type: ignore[union-attr]
+        message=condition.message if condition else "",
+        blocked=blocked.message if blocked else "",
         invalid=invalid,
         suspended=bool(spec.get("suspend")),
-        noticed=revision in known,
+        noticed=status.phase not in SETTLED or revision in known,
         target=target,
         revision=revision or status.last_applied_spec,
         failed_checks=status.failed_checks,

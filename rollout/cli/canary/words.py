@@ -33,9 +33,7 @@ def glyph(view: CanaryView) -> str:
         return WARNING
     if view.suspended:
         return PAUSED
-    if not view.noticed and view.settled is False and view.phase in _BY_PHASE:
-        return BUSY
-    return _BY_PHASE.get(view.phase, BUSY)
+    return _BY_PHASE.get(view.phase, BUSY) if view.noticed else BUSY
 
 
 def bar(view: CanaryView, width: int = 10) -> str:

@@ -162,7 +162,7 @@ async def test_what_is_seen_of_a_rollout(lab: Lab, cli: Cli) -> None:
             "STEPS",
             "CHECKS",
             "MOVED",
-            "MESSAGE",
+            "REASON",
         ]
         assert listed[1].startswith(name)
         lines = (await watching).out.splitlines()
