@@ -132,7 +132,7 @@ class Lab:
     @contextmanager
     def apiserver_gone(self) -> Iterator[None]:
         """The API server answers nobody while the block lasts: its process stands still."""
-        process = process_with("kube-apiserver", of_group=lambda group: "rollout" in group)
+        process = process_with("/run/rollout/kubernetes-node", "kube-apiserver")
         os.kill(process, signal.SIGSTOP)
         try:
             yield
@@ -155,17 +155,17 @@ class Lab:
         until(f"{APPLICATION} to answer", responds, timeout=60)
 
 
-def process_with(argument: str, of_group: Callable[[str], bool]) -> int:
-    """The id of a process of this machine with that argument, in a control group that `of_group` knows."""
+def process_with(*arguments: str, of_group: Callable[[str], bool] = lambda _: True) -> int:
+    """The id of a process of this machine with these arguments, in a control group that `of_group` knows."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             group = (process / "cgroup").read_text()
             command = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if argument.encode() in command and of_group(group):
+        if {argument.encode() for argument in arguments} <= set(command) and of_group(group):
             return int(process.name)
-    raise LookupError(f"no process of the cluster with the argument {argument}")
+    raise LookupError(f"no process of the cluster with the arguments {' '.join(arguments)}")
 
 
 def responds() -> bool:
