@@ -116,7 +116,7 @@ class Status:
         )
 
     def dump(self) -> dict[str, Any]:
-        """The status as it is written: every field that delivery owns and that has a value."""
+        """The status as it is written: every field that delivery owns and that has a value; None takes one away."""
         when = self.last_transition
         return {
             **({"phase": str(self.phase)} if self.phase else {}),
@@ -124,8 +124,10 @@ class Status:
             "failedChecks": self.failed_checks,
             "canaryWeight": self.canary_weight,
             "iterations": self.iterations,
-            **({"mirroring": True} if self.mirroring else {}),
-            **{name: text for name, text in self._cookies() if text},
+            "mirroring": self.mirroring or None,
+            "sessionAffinityCookie": self.session_affinity_cookie or None,
+            "primarySessionAffinityCookie": self.primary_session_affinity_cookie or None,
+            "previousSessionAffinityCookie": self.previous_session_affinity_cookie or None,
             "trackedConfigs": dict(self.tracked_configs),
             "lastAppliedSpec": self.last_applied_spec,
             "lastPromotedSpec": self.last_promoted_spec,
@@ -134,13 +136,6 @@ class Status:
             **({"history": [run.dump() for run in self.history]} if self.history else {}),
             **({"command": self.command.dump()} if self.command else {}),
         }
-
-    def _cookies(self) -> tuple[tuple[str, str], ...]:
-        return (
-            ("sessionAffinityCookie", self.session_affinity_cookie),
-            ("primarySessionAffinityCookie", self.primary_session_affinity_cookie),
-            ("previousSessionAffinityCookie", self.previous_session_affinity_cookie),
-        )
 
     def with_cookies(self, *, canary: str, primary: str, previous: str) -> Status:
         """The same status with the cookies that the routes hand out, and the last one to be taken back."""

@@ -161,7 +161,8 @@ async def test_the_status_keeps_the_last_steps_and_rollouts() -> None:
     last = world.status["history"][-1]
     assert last["phase"] == "Failed"
     assert last["reason"].endswith("threshold reached 5: success rate 69.17% < 99%")
-    assert Status.parse(world.status).dump() == world.status
+    written = Status.parse(world.status).dump()
+    assert {name: value for name, value in written.items() if value is not None} == world.status
 
     for number in range(12):
         world.new_image(f"catalog:{number + 10}")

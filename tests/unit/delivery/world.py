@@ -364,7 +364,8 @@ class World:
         column = (status.get("phase", ""), status["canaryWeight"])
         if self.columns[-1:] != [column]:
             self.columns.append(column)
-        return self.put({**current, "status": status}, kind)
+        kept = {name: value for name, value in status.items() if value is not None}
+        return self.put({**current, "status": kept}, kind)
 
     async def delete(self, kind: Kind, obj: Object, propagation: str | None = None) -> None:
         self._written(kind, obj["metadata"]["name"])
