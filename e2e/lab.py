@@ -125,14 +125,14 @@ class Lab:
             "get", "pods", "-n", SYSTEM, "-l", f"app.kubernetes.io/component={component}"
         )["items"]
         uids = [pod["metadata"]["uid"] for pod in pods if pod["status"]["phase"] == "Running"]
-        process = process_with(component, of_group=lambda group: any(uid in group for uid in uids))
+        process = process_with(component, group=lambda group: any(uid in group for uid in uids))
         os.kill(process, signal.SIGKILL)
         return process
 
     @contextmanager
     def apiserver_gone(self) -> Iterator[None]:
         """The API server answers nobody while the block lasts: its process stands still."""
-        process = process_with("/run/rollout/kubernetes-node", "kube-apiserver")
+        process = process_with("kube-apiserver", program="/run/rollout/kubernetes-node")
         os.kill(process, signal.SIGSTOP)
         try:
             yield
@@ -155,17 +155,19 @@ class Lab:
         until(f"{APPLICATION} to answer", responds, timeout=60)
 
 
-def process_with(*arguments: str, of_group: Callable[[str], bool] = lambda _: True) -> int:
-    """The id of a process of this machine with these arguments, in a control group that `of_group` knows."""
+def process_with(
+    argument: str, *, program: str = "", group: Callable[[str], bool] = lambda _: True
+) -> int:
+    """The id of a process of this machine by its argument and, where given, its program's path and its control group."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            group = (process / "cgroup").read_text()
-            command = (process / "cmdline").read_bytes().split(b"\0")
+            found = (process / "cgroup").read_text()
+            command = (process / "cmdline").read_bytes().decode().split("\0")
         except OSError:
             continue
-        if {argument.encode() for argument in arguments} <= set(command) and of_group(group):
+        if argument in command and program in {"", command[0]} and group(found):
             return int(process.name)
-    raise LookupError(f"no process of the cluster with the arguments {' '.join(arguments)}")
+    raise LookupError(f"no process of the cluster with the argument {argument}")
 
 
 def responds() -> bool:
