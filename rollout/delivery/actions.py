@@ -94,7 +94,8 @@ class Decision:
     """What to do about one canary now.
 
     Actions are carried out in order, then `status` is written, then the events and alerts are sent. `checks` and `hooks`
-    ask for these to be run and for another decision with their results. `wake` is when to look again if nothing changes
+    ask for these to be run and for another decision with their results; `examine` names Deployments whose pods are to be
+    looked at before. `wake` is when to look again if nothing changes
     before; until `rest` nothing is to be asked, whatever changes.
     """
 
@@ -105,6 +106,7 @@ class Decision:
     alerts: tuple[Alert, ...] = ()
     checks: tuple[Check, ...] = ()
     hooks: tuple[HookCall, ...] = ()
+    examine: tuple[str, ...] = ()
     rest: datetime | None = None
     refusal: Refusal | None = None
     probe_metrics: bool = False

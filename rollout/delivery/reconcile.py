@@ -7,7 +7,7 @@ and an event like any other refusal; what it merely cannot do now is tried again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from rollout.api.canary import Canary
-from rollout.api.kinds import CANARY, DEPLOYMENT, SERVICE
+from rollout.api.kinds import CANARY
 from rollout.delivery.act import Actor, WriteFailed
 from rollout.delivery.actions import Decision
 from rollout.delivery.alerts.alert import Alert
@@ -24,15 +24,16 @@ from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.refusals import NAMES, Refusal
+from rollout.delivery.routing import routed_kinds
 from rollout.delivery.situation import refuse
 from rollout.delivery.snapshot import Snapshot
 from rollout.judge.checks import Answer, Check, QueryFailed, Source
-from rollout.kube.errors import Conflict, Forbidden, Invalid
-from rollout.kube.objects import Key
+from rollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
+from rollout.kube.objects import Key, Object, Objects
 
 log = structlog.get_logger(__name__)
 
-_NOT_ROUTES = frozenset({CANARY, DEPLOYMENT, SERVICE})
+_ROUTES = frozenset(routed_kinds())
 
 
 class Evidence(Protocol):
@@ -86,11 +87,12 @@ class Reconciler:
         probe: Callable[[Snapshot], None],
         hooks: Hooks,
         alert: Callable[[Canary, tuple[Alert, ...]], None],
+        pods: Callable[[Object], Awaitable[Objects]] | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._observer, self._actor, self._evidence = observer, actor, evidence
         self._metrics, self._again, self._probe, self._clock = metrics, again, probe, clock
-        self._hooks, self._alert = hooks, alert
+        self._hooks, self._alert, self._pods = hooks, alert, pods
         self._due: dict[Key, datetime] = {}
         self._rest: dict[Key, datetime] = {}
 
@@ -143,6 +145,13 @@ class Reconciler:
 
     async def _decide(self, key: Key, seen: Snapshot) -> tuple[Snapshot | None, Decision | None]:
         decision = decide(seen, self._clock())
+        if decision.examine and self._pods is not None:
+            looked_at = await self._examine(seen, decision.examine, self._pods)
+            again = self._see(key)
+            if again is None:
+                return None, None
+            seen = replace(again, pods=looked_at)
+            decision = decide(seen, self._clock())
         if not decision.checks:
             return seen, decision
         answers = await asyncio.gather(*map(self._evidence.answer, decision.checks))
@@ -155,6 +164,12 @@ class Reconciler:
         if decision.checks:
             self._again(key, timedelta(0))
         return now_seen, decision
+
+    async def _examine(
+        self, seen: Snapshot, names: tuple[str, ...], read: Callable[[Object], Awaitable[Objects]]
+    ) -> dict[str, Objects]:
+        found = {name: each for name in names if (each := seen.seen(DEPLOYMENT, name)) is not None}
+        return {name: await read(each) for name, each in found.items()}
 
     async def _act(self, key: Key, seen: Snapshot, decision: Decision) -> bool:
         try:
@@ -185,15 +200,17 @@ class Reconciler:
             # Somebody wrote meanwhile; what they wrote is on its way to the store.
             log.debug("conflict", canary=str(key), object=f"{failed.kind.kind} {failed.name}")
             return False
-        if not isinstance(failed.error, Invalid | Forbidden):
+        absent = isinstance(failed.error, NotFound) and failed.kind in _ROUTES
+        if not (absent or isinstance(failed.error, Invalid | Forbidden)):
             log.warning("API server unavailable", canary=str(key), error=str(failed))
             return False
-        refusal = Refusal.WRITE_REFUSED if failed.kind in _NOT_ROUTES else Refusal.ROUTE_REFUSED
+        refusal = Refusal.ROUTE_REFUSED if failed.kind in _ROUTES else Refusal.WRITE_REFUSED
         causes = "; ".join(failed.error.causes)
-        message = (
-            f"{failed.kind.kind} {failed.name} was refused: {causes or failed.error.message}"
-            " (mend the field of the Canary that it comes from, or what refuses it)"
-        )
+        remedy = "mend the field of the Canary that it comes from, or what refuses it"
+        if absent:
+            remedy = f"install the CRDs of {failed.kind.group}, or use another provider"
+        reason = causes or failed.error.message
+        message = f"{failed.kind.kind} {failed.name} was refused: {reason} ({remedy})"
         self._metrics.refused(refusal)
         seen = self._observer.snapshot(key)
         if seen is None or failed.kind == CANARY:

@@ -16,7 +16,8 @@ from rollout.delivery.affinity import Affinity, affinity
 from rollout.delivery.objects.configs import checksums, primary_config
 from rollout.delivery.objects.primary import PROMOTED_EXACTLY, flagger_id_of, promoted_primary
 from rollout.delivery.objects.services import Side, service, service_name
-from rollout.delivery.readiness import Readiness, readiness, replicas_of
+from rollout.delivery.podfailure import first_failure
+from rollout.delivery.readiness import Readiness, Ready, readiness, replicas_of
 from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
 from rollout.delivery.revision import has_changed, promotion_id, revision_of
 from rollout.delivery.routing.router import Router, Split, Weights
@@ -127,13 +128,17 @@ class Situation:
         return self._readiness(self.primary, 100 if threshold is None else threshold)
 
     def _readiness(self, deployment: Object, threshold: int) -> Readiness:
-        return readiness(
+        state = readiness(
             deployment,
             threshold=threshold,
             deadline=self.canary.progress_deadline,
             since=self.status.last_transition or self.now,
             now=self.now,
         )
+        pods = (self.snapshot.pods or {}).get(deployment["metadata"]["name"], ())
+        if isinstance(state, Ready) or not (why := first_failure(pods)):
+            return state
+        return replace(state, message=f"{state.message}; {why}")
 
     def service(self, side: Side) -> Apply:
         """One of the three services as it should be."""

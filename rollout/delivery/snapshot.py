@@ -18,7 +18,7 @@ from rollout.delivery.objects.configs import ConfigRef
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.status import Status
 from rollout.judge.checks import Answer, Check
-from rollout.kube.objects import Key, Object
+from rollout.kube.objects import Key, Object, Objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Snapshot:
     the target's template names and that are tracked. `rival` is another canary that had the target first. `templates` are
     the MetricTemplates that its metrics name. `answers` are there only right after the checks that a decision asked for;
     `hooks` from when the hooks that decisions asked for answered until a decision asks for none. `rest` is until when a
-    decision wanted nothing to be asked.
+    decision wanted nothing to be asked. `pods` are those of the Deployments that a decision wanted to examine.
     """
 
     obj: Object = field(repr=False)
@@ -57,6 +57,7 @@ class Snapshot:
     answers: Mapping[Check, Answer] | None = None
     hooks: Mapping[HookCall, Outcome] = field(default_factory=dict)
     rest: datetime | None = None
+    pods: Mapping[str, Objects] | None = field(default=None, repr=False)
 
     @property
     def namespace(self) -> str:
