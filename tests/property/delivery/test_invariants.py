@@ -28,12 +28,37 @@ weights = st.one_of(
         lambda steps: {"stepWeight": None, "maxWeight": None, "stepWeights": sorted(steps)}
     ),
 )
+MATCH = [{"headers": {"x-tester": {"exact": "yes"}}}]
+counted = st.fixed_dictionaries(
+    {
+        "stepWeight": st.none(),
+        "maxWeight": st.none(),
+        "iterations": st.integers(1, 4),
+        "match": st.sampled_from((None, MATCH)),
+    }
+)
+copies = st.sampled_from(({}, {}, {"mirror": True}, {"mirror": True, "mirrorWeight": 30}))
+cookies = st.sampled_from(
+    (
+        {},
+        {"sessionAffinity": {"cookieName": "canary"}},
+        {"sessionAffinity": {"cookieName": "canary", "primaryCookieName": "primary"}},
+    )
+)
 specs = st.builds(
-    lambda weights, threshold, back, skip: {
-        "analysis": {**weights, "threshold": threshold, "stepWeightPromotion": back},
+    lambda way, copies, cookies, threshold, back, skip: {
+        "analysis": {
+            **way,
+            **copies,
+            **cookies,
+            "threshold": threshold,
+            "stepWeightPromotion": back,
+        },
         "skipAnalysis": skip,
     },
-    weights,
+    st.one_of(weights, weights, counted),
+    copies,
+    cookies,
     st.integers(1, 3),
     st.sampled_from((0, 0, 15, 60)),
     st.sampled_from((False, False, False, True)),
@@ -86,7 +111,7 @@ def meddles(share: int) -> Befalls:
         served = world.get(VIRTUAL_SERVICE, "catalog")
         if served is None:
             return
-        first, second = served["spec"]["http"][0]["route"]
+        first, second = splitting(served)["route"]
         route = [{**first, "weight": 100 - share}, {**second, "weight": share}]
         world.change(VIRTUAL_SERVICE, "catalog", spec={"http": [{"route": route}]})
 
@@ -118,6 +143,8 @@ class Watchdog:
         """A write that changes an object."""
         if kind == VIRTUAL_SERVICE:
             self.route(shares(old), shares(new))
+            for rule in new["spec"]["http"]:
+                self.rule(rule, shares(new)[1])
         elif kind == DEPLOYMENT and new["metadata"]["name"] == "catalog-primary":
             self.promoted(old["spec"]["template"] != new["spec"]["template"])
 
@@ -136,6 +163,24 @@ class Watchdog:
         if self.world.phase == "Promoting" and new[0] > old[0]:
             assert self.ready("catalog-primary"), f"{new} back to a primary that is not ready"
 
+    def rule(self, rule: Object, share: int) -> None:
+        """No rule sends requests, or copies of them, to pods that are not there."""
+        assert sum(each["weight"] for each in rule["route"]) == 100
+        to_canary = [each for each in rule["route"] if is_canary(each) and each["weight"]]
+        if share == 0:
+            assert not to_canary, f"{rule} with a canary that has no share"
+        if "mirror" in rule:
+            assert share == 0, "copies of requests that the canary has already"
+            assert self.ready("catalog") or self.world.status.get("mirroring")
+            assert self.world.phase in {"Progressing", "WaitingPromotion"}
+        others = [each for each in self.bystanders(rule) if is_canary(each)]
+        assert not others, "traffic of people who take no part"
+
+    def bystanders(self, rule: Object) -> list[Object]:
+        spec = Canary.parse(self.world.need(CANARY, KEY.name)).spec
+        named = any("x-tester" in each["headers"] for each in rule.get("match", ()))
+        return [] if named or not spec.analysis.match else rule["route"]
+
     def promoted(self, changed: bool) -> None:
         """The primary's template changes only at the first copy, or after a whole analysis."""
         if not changed:
@@ -146,7 +191,11 @@ class Watchdog:
             return
         assert phase == Phase.PROGRESSING
         assert served is not None
-        assert self.world.weight >= spec.max_weight
+        if spec.spec.analysis.iterations:
+            assert self.world.weight == 100
+            assert self.world.status["iterations"] >= spec.spec.analysis.iterations
+        else:
+            assert self.world.weight >= spec.max_weight
         assert isinstance(self.world.success_rate, Value)
         assert self.world.success_rate.value >= 99
 
@@ -170,8 +219,19 @@ class Watchdog:
             assert world.served == (100, 0)
 
 
-def shares(route: Object) -> tuple[int, int]:
-    first, second = route["spec"]["http"][0]["route"]
+def splitting(served: Object) -> Object:
+    """The rule that shares out requests: the last one that knows both sides."""
+    rules = [rule for rule in served["spec"]["http"] if len(rule["route"]) > 1]
+    found: Object = rules[-1]
+    return found
+
+
+def is_canary(share: Object) -> bool:
+    return bool(share["destination"]["host"] == "catalog-canary")
+
+
+def shares(served: Object) -> tuple[int, int]:
+    first, second = splitting(served)["route"]
     return first["weight"], second["weight"]
 
 

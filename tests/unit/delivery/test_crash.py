@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rollout.api.kinds import CANARY, DEPLOYMENT
+from rollout.api.kinds import CANARY, DEPLOYMENT, VIRTUAL_SERVICE
 from rollout.judge.checks import Value
 from tests.unit.delivery.world import KEY, World, canary, deployment
 
@@ -31,6 +31,13 @@ async def roll_back(world: World) -> None:
     await world.tick(6)
 
 
+async def promote_listed(world: World) -> None:
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(6)
+
+
 async def restart_analysis(world: World) -> None:
     await world.settle()
     world.new_image("catalog:2")
@@ -47,6 +54,17 @@ async def delete(world: World) -> None:
     await world.settle()
 
 
+COUNTED: dict[str, object] = {"stepWeight": None, "maxWeight": None, "iterations": 2}
+STRATEGIES: dict[str, dict[str, object]] = {
+    "A/B": COUNTED | {"match": [{"headers": {"x": {"exact": "y"}}}]},
+    "blue/green": COUNTED,
+    "blue/green with copies": COUNTED | {"mirror": True},
+    "copies first": {"stepWeights": [40], "stepWeight": None, "maxWeight": None, "mirror": True},
+    "affinity": {
+        "stepWeight": 25,
+        "sessionAffinity": {"cookieName": "c", "primaryCookieName": "p"},
+    },
+}
 Story = Callable[[World], Awaitable[None]]
 STORIES: dict[str, tuple[Story, dict[str, object]]] = {
     "initialized": (initialize, {}),
@@ -55,6 +73,11 @@ STORIES: dict[str, tuple[Story, dict[str, object]]] = {
     "promoted without analysis": (promote, {"skipAnalysis": True}),
     "rolled back": (roll_back, {}),
     "restarted": (restart_analysis, {}),
+    **{
+        f"{how}, {name}": (story, {"analysis": analysis})
+        for name, analysis in STRATEGIES.items()
+        for how, story in (("promoted", promote_listed), ("rolled back", roll_back))
+    },
     "deleted": (delete, {"revertOnDeletion": True}),
 }
 
@@ -79,6 +102,9 @@ def outcome(world: World) -> dict[str, object]:
         "status": status,
         "workloads": workloads,
         "served": world.shares,
+        "rules": world.need(VIRTUAL_SERVICE, "catalog")["spec"]["http"]
+        if world.get(VIRTUAL_SERVICE, "catalog")
+        else None,
         "shown": world.columns,
         "finalizers": world.need(CANARY, KEY.name)["metadata"].get("finalizers"),
     }
