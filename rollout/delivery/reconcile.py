@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from rollout.api.canary import Canary
-from rollout.api.kinds import CANARY
+from rollout.api.kinds import CANARY, DEPLOYMENT
 from rollout.delivery.act import Actor, WriteFailed
 from rollout.delivery.actions import Decision
 from rollout.delivery.alerts.alert import Alert
