@@ -35,9 +35,10 @@ from rollout.delivery.hooks.events import EventHooks
 from rollout.delivery.leadership import Leadership, identity
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
+from rollout.delivery.pods import PodReader
 from rollout.delivery.probe import Probe
 from rollout.delivery.reconcile import Reconciler, utc_now
-from rollout.delivery.routing import router_for
+from rollout.delivery.routing import routed_kinds, router_for
 from rollout.delivery.secrets import SecretReader
 from rollout.delivery.snapshot import Settings
 from rollout.delivery.webhook import validate
@@ -55,6 +56,7 @@ from rollout.kube.fence import Everywhere, FencedWriter, Territory
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
 from rollout.kube.queue import WorkQueue, run_workers
+from rollout.kube.reflector import Timing
 from rollout.kube.serving import health_app, serve
 from rollout.kube.store import Change, Store, drop_managed_fields
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
@@ -69,6 +71,7 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
 _SERVICE = "rollout-controller"
+_SELDOM = Timing(absent=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +211,7 @@ class _Delivery:
             probe=Probe(evidence, tells, group, self.background).start,
             hooks=self._hooks,
             alert=self._alerts.send,
+            pods=PodReader(client).of,
         )
 
     def servers(self) -> list[Coroutine[Any, Any, None]]:
@@ -300,6 +304,10 @@ def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, DEPLOYMENT, SERVICE)
     kinds = (*always, *(router.kinds() if router else ()))
     stores = {kind: cache.watch(kind) for kind in kinds}
+    # Canaries may name other routes than the controller's; few clusters have them all.
+    for kind in routed_kinds():
+        if kind not in stores:
+            stores[kind] = cache.watch(kind, optional=True, timing=_SELDOM)
     for kind in (CONFIG_MAP, SECRET):
         stores[kind] = (
             cache.watch(kind, trim=_without_bulk) if settings.config_tracking else Store(kind)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from rollout.api.canary import Canary, Phase, unsupported
+from rollout.api.canary import SUPPORTED_PROVIDERS, Canary, Phase, unsupported
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.delivery.actions import Decision, Event, SetRoutes
 from rollout.delivery.objects.primary import selector_label
@@ -21,9 +21,10 @@ from rollout.delivery.phases.decide_deletion import decide_deletion, has_finaliz
 from rollout.delivery.phases.decide_promotion import decide_promotion
 from rollout.delivery.phases.decide_settled import decide_settled
 from rollout.delivery.phases.decide_waiting import decide_waiting
+from rollout.delivery.phases.examine import examined
 from rollout.delivery.phases.record import recorded
 from rollout.delivery.refusals import FIELDS_IGNORED, Refusal
-from rollout.delivery.routing import SUPPORTED_PROVIDERS, router_for
+from rollout.delivery.routing import router_of
 from rollout.delivery.situation import Situation, refuse
 from rollout.delivery.snapshot import Snapshot
 from rollout.kube.objects import is_deleting
@@ -51,7 +52,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     if isinstance(here, Decision):
         return here
     decided = _with_cookies(decide_command(here) or _decide_phase(here))
-    decision = recorded(here, announced(here, decided))
+    decision = examined(here, recorded(here, announced(here, decided)))
     return _with_finalizer(here, _with_notice(seen, decision, ignored, now))
 
 
@@ -86,7 +87,7 @@ def _with_cookies(decision: Decision) -> Decision:
 def _situation(seen: Snapshot, canary: Canary, now: datetime) -> Situation | Decision:
     """The snapshot as something to act upon, or why it is not."""
     provider = canary.spec.provider or seen.settings.mesh_provider
-    router = router_for(provider)
+    router = router_of(seen.obj, seen.settings.mesh_provider)
     if router is None:
         known = ", ".join(SUPPORTED_PROVIDERS)
         error = FieldError("spec.provider", f"{provider!r} is not supported yet", f"use {known}")

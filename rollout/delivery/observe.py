@@ -22,7 +22,7 @@ from rollout.api.kinds import (
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.objects.configs import ConfigRef, is_tracked, referenced_configs
 from rollout.delivery.objects.metadata import canary_name, primary_name
-from rollout.delivery.routing import router_for
+from rollout.delivery.routing import router_of
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.delivery.status import Status
 from rollout.judge.checks import Answer, Check
@@ -108,8 +108,7 @@ class Observer:
             for name in (target.name, primary_name(target.name)):
                 if (found := self._stores[DEPLOYMENT].get(namespace, name)) is not None:
                     yield DEPLOYMENT, found
-        provider = (canary.get("spec") or {}).get("provider") or self._settings.mesh_provider
-        router = router_for(str(provider))
+        router = router_of(canary, self._settings.mesh_provider)
         for apex in _apex_of(canary):
             for kind in (SERVICE, *(router.kinds() if router else ())):
                 for name in (apex.name, primary_name(apex.name), canary_name(apex.name)):
@@ -161,11 +160,16 @@ def _target_of(canary: Object) -> Iterator[Key]:
 
 
 def _apex_of(canary: Object) -> Iterator[Key]:
-    name = ((canary.get("spec") or {}).get("service") or {}).get("name")
+    spec = canary.get("spec") or {}
+    namespace = canary["metadata"]["namespace"]
+    name = (spec.get("service") or {}).get("name")
     if isinstance(name, str) and name:
-        yield Key(canary["metadata"]["namespace"], name)
+        yield Key(namespace, name)
     else:
         yield from _target_of(canary)
+    route = (spec.get("routeRef") or {}).get("name")
+    if isinstance(route, str) and route:
+        yield Key(namespace, route)
 
 
 def _templates_of(canary: Object) -> Iterator[Key]:

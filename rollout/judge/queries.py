@@ -20,6 +20,21 @@ _ISTIO = (
     'destination_workload_namespace="{{ namespace }}",'
     'destination_workload=~"{{ target }}"'
 )
+_PODS = (
+    'kubernetes_namespace="{{ namespace }}",'
+    'kubernetes_pod_name=~"{{ target }}-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)"'
+)
+_OF_PODS: Mapping[Measure, str] = {
+    Measure.SUCCESS_RATE: (
+        f'sum(rate(http_request_duration_seconds_count{{{_PODS},status!~"5.*"}}[{{{{ interval }}}}]))'
+        f" / sum(rate(http_request_duration_seconds_count{{{_PODS}}}[{{{{ interval }}}}])) * 100"
+    ),
+    # Flagger multiplies after the query, which is in seconds.
+    Measure.DURATION: (
+        "histogram_quantile(0.99, sum(rate(http_request_duration_seconds_bucket"
+        f"{{{_PODS}}}[{{{{ interval }}}}])) by (le)) * 1000"
+    ),
+}
 BUILTIN: Mapping[str, Mapping[Measure, str]] = {
     "istio": {
         Measure.SUCCESS_RATE: (
@@ -31,6 +46,8 @@ BUILTIN: Mapping[str, Mapping[Measure, str]] = {
             f"{{{_ISTIO}}}[{{{{ interval }}}}])) by (le))"
         ),
     },
+    "gatewayapi:v1": _OF_PODS,
+    "kubernetes": _OF_PODS,
 }
 """The built-in queries by provider and measure."""
 

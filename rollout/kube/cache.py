@@ -47,12 +47,13 @@ class Cache:
         name: str | None = None,
         selector: Object | None = None,
         optional: bool = False,
+        timing: Timing | None = None,
     ) -> Store:
         """Watch a kind and answer the store that will hold it; the same kind and scope give the same store.
 
         `namespace` narrows the cache's own, `name` narrows to one object, `selector` (a LabelSelector) to those that it
         selects. `trim` may shorten each object in place; by default `managedFields` go. With `optional`, a server
-        that does not have the kind does not hold up `synced`.
+        that does not have the kind does not hold up `synced`. `timing` replaces the cache's own.
         """
         if self._running:
             raise RuntimeError(f"watch of {kind.kind}: the cache is running already")
@@ -72,7 +73,7 @@ class Cache:
                 self._client,
                 store,
                 scope=scope,
-                timing=self._timing,
+                timing=timing or self._timing,
                 rng=self._rng,
                 metrics=self._metrics,
             )

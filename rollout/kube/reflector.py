@@ -36,7 +36,8 @@ class Timing:
     """How long a reflector waits, all in seconds.
 
     A watch lives between `watch_min` and `watch_max`, drawn at random so that they do not all end at once. Once the
-    server has sent anything, bookmarks come about once a minute: after `silence` the connection counts as dead.
+    server has sent anything, bookmarks come about once a minute: after `silence` the connection counts as dead. A kind
+    that the server does not have is looked for after `absent` again, where that is longer than the back-off.
     """
 
     watch_min: float = 300.0
@@ -44,6 +45,7 @@ class Timing:
     silence: float = 85.0
     backoff_min: float = 0.2
     backoff_max: float = 30.0
+    absent: float = 0.0
 
 
 class Reflector:
@@ -166,7 +168,10 @@ class Reflector:
     async def _pause(self) -> None:
         self._failures += 1
         delay = self._timing.backoff_min * 2.0 ** min(self._failures - 1, 20)
-        await asyncio.sleep(min(delay, self._timing.backoff_max) * self._rng.uniform(0.5, 1.0))
+        delay = min(delay, self._timing.backoff_max)
+        if self.missing:
+            delay = max(delay, self._timing.absent)
+        await asyncio.sleep(delay * self._rng.uniform(0.5, 1.0))
 
     def _gauge(self) -> None:
         self._metrics.objects.labels(self.kind.kind).set(len(self.store))

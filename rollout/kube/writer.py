@@ -41,7 +41,8 @@ class Writer:
         """Make the server's object cover `desired`, and answer it; nothing is sent where it does already.
 
         `observed` is the object as last seen, None to create it. What counts as a difference, and what `exact` paths
-        are, see `rollout.kube.diff.merge_patch`.
+        are, see `rollout.kube.diff.merge_patch`. Where `desired` has a resource version, what is sent has it, too, and
+        `Conflict` is raised where the object has moved on.
         """
         if observed is None:
             try:
@@ -51,6 +52,8 @@ class Writer:
         patch = merge_patch(desired, observed, exact)
         if not patch:
             return observed
+        if version := desired["metadata"].get("resourceVersion"):
+            patch.setdefault("metadata", {})["resourceVersion"] = version
         try:
             return self._keep(kind, await self._client.patch(kind, *key_of(observed), patch))
         except NotFound:

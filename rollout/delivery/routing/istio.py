@@ -54,6 +54,10 @@ class IstioRouter:
                 return Weights(*found) if sum(found) == TOTAL and min(found) >= 0 else None
         return None
 
+    def obstacle(self, canary: Object, seen: Lookup) -> str:  # noqa: ARG002
+        """Never any: proxies follow what is written."""
+        return ""
+
     def original(self, canary: Object, seen: Lookup) -> tuple[Apply | Delete, ...]:
         """The VirtualService as kubectl last applied it, or as it was when it was taken over."""
         return given_back(VIRTUAL_SERVICE, canary, seen(VIRTUAL_SERVICE, apex_name(canary)))

@@ -67,6 +67,10 @@ class Router(Protocol):
         """
         ...
 
+    def obstacle(self, canary: Object, seen: Lookup) -> str:
+        """Why the served routes are not in force, or cannot be written, with the remedy; empty where nothing is wrong."""
+        ...
+
     def original(self, canary: Object, seen: Lookup) -> tuple[Apply | Delete, ...]:
         """The writes that end the canary's hold on the traffic: a route that was there before is given back as it was,
         one that the canary brought goes.
