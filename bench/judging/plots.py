@@ -9,8 +9,8 @@ from pathlib import Path
 from bench.judging.classic import Rule
 
 _COLOURS = ("#1f6feb", "#cf222e", "#9a6700", "#57606a")
-_WIDTH, _HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 34, 46
+_WIDTH, _HEIGHT = 640, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 64, 46
 
 
 def draw(
@@ -121,13 +121,11 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 
 def _svg(inner: Sequence[str], names: Sequence[str]) -> str:
-    legend = []
-    for index, (colour, name) in enumerate(zip(_COLOURS, names, strict=False)):
-        y = _TOP + 10 + 16 * index
-        legend.append(
-            f'<rect x="{_WIDTH - 220}" y="{y - 9}" width="12" height="10" fill="{colour}"/>'
-        )
-        legend.append(_text(_WIDTH - 202, y, name, "start"))
+    legend, left = [], float(_LEFT)
+    for colour, name in zip(_COLOURS, names, strict=False):
+        legend.append(f'<rect x="{left:.0f}" y="32" width="12" height="10" fill="{colour}"/>')
+        legend.append(_text(left + 17, 41, name, "start"))
+        left += 40 + 6 * len(name)
     style = 'font-family="sans-serif" font-size="12" fill="#24292f"'
     body = "\n".join([*inner, *legend])
     return (

@@ -96,6 +96,7 @@ def test_promotion_asks_for_evidence_of_its_own_step() -> None:
     assert verdict(state, RATE) is Verdict.NOT_WORSE
     state = next_step(state)
     assert verdict(state, RATE) is Verdict.UNDECIDED
+    assert verdict(after(RATE, *good[:1], state=state), RATE) is Verdict.UNDECIDED
     assert verdict(after(RATE, *good, state=state), RATE) is Verdict.NOT_WORSE
 
 
