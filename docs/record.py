@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from rich._export_format import CONSOLE_SVG_FORMAT
@@ -15,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 104
+WIDTH = 92
 # The picture must not fetch fonts from elsewhere when it is shown.
 FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 COLOURS = {
@@ -28,21 +30,30 @@ COLOURS = {
 
 
 def main() -> int:
-    lines = ["$ make demo"]
+    lines = []
     with subprocess.Popen(
         ["make", "-s", "demo"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as demo:
         for line in demo.stdout or ():
             print(line, end="", flush=True)
-            lines.append(line.rstrip("\n").replace(str(ROOT), "."))
-    if demo.returncode:
-        return demo.returncode
-    console = Console(record=True, width=WIDTH, file=sys.stderr, quiet=False)
+            lines.append(line.rstrip())
+    if demo.returncode == 0:
+        draw(story(lines))
+    return demo.returncode
+
+
+def story(lines: list[str]) -> list[str]:
+    """The demo's own words, without the preparations before and the directions after."""
+    begun = dropwhile(lambda line: not line.startswith("==>"), lines)
+    return ["$ make demo", *takewhile(str.strip, begun)]
+
+
+def draw(lines: list[str]) -> None:
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
     for line in lines:
         style = next((style for word, style in COLOURS.items() if word in line), "")
         console.print(Text(line, style=style), overflow="ellipsis", no_wrap=True)
     console.save_svg(str(ROOT / "docs" / "demo.svg"), title="rollout", code_format=FORMAT)
-    return 0
 
 
 if __name__ == "__main__":

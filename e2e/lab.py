@@ -181,16 +181,18 @@ def responds() -> bool:
 
 def binary(name: str) -> Path:
     """The path of a program that the cluster's build made."""
-    done = subprocess.run(
-        [sys.executable, "-m", "e2e.cluster", "build", name],
-        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    return Path(done.stdout.split()[-1])
+    return Path(answer(sys.executable, "-m", "e2e.cluster", "build", name).split()[-1])
 
 
-def step(*command: str) -> str:
-    """One preparation step, with its own progress lines; answers what it printed. Its failure is the caller's end."""
+def step(*command: str) -> None:
+    """One preparation step, with its own progress lines; its failure is the caller's end."""
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit(1)
+
+
+def answer(*command: str) -> str:
+    """A step whose standard output is its answer, and whose progress lines are elsewhere."""
     done = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(done.returncode)
+        sys.exit(1)
     return done.stdout
