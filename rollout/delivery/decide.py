@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from rollout.api.canary import SUPPORTED_PROVIDERS, Canary, Phase, unsupported
+from rollout.api.canary import SUPPORTED_PROVIDERS, Canary, Phase, effective, unsupported
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.delivery.actions import Decision, Event, SetRoutes
 from rollout.delivery.objects.primary import selector_label
@@ -45,15 +45,16 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
         skipping = Event("skipping canary run as object is suspended", once=True)
         return Decision(status=seen.status, events=(skipping,))
     ignored = unsupported(canary, seen.settings.mesh_provider)
-    blocking = [error for error in ignored if error.path in _DECIDES_EVERYTHING]
+    blocking = [error for error in ignored if _decides_everything(error.path)]
     if blocking:
         return refuse(seen, Refusal.NOT_SUPPORTED, _sentence(seen, blocking), now)
-    here = _situation(seen, canary, now)
+    acted_upon, told = effective(canary, seen.settings.mesh_provider)
+    here = _situation(seen, acted_upon, now)
     if isinstance(here, Decision):
         return here
     decided = _with_cookies(decide_command(here) or _decide_phase(here))
     decision = examined(here, recorded(here, announced(here, decided)))
-    return _with_finalizer(here, _with_notice(seen, decision, ignored, now))
+    return _with_finalizer(here, _with_notice(seen, decision, ignored, told, now))
 
 
 def _decide_phase(here: Situation) -> Decision:
@@ -68,6 +69,12 @@ def _decide_phase(here: Situation) -> Decision:
             return decide_analysis(here)
         case Phase.PROMOTING | Phase.FINALISING:
             return decide_promotion(here)
+
+
+def _decides_everything(path: str) -> bool:
+    """Whether a field that is not acted upon lets nothing be done: without a condition, others' requests would match."""
+    conditions = ("spec.service.match[", "spec.analysis.match[")
+    return path in _DECIDES_EVERYTHING or path.startswith(conditions)
 
 
 def _with_cookies(decision: Decision) -> Decision:
@@ -115,7 +122,8 @@ def _decide_deletion(seen: Snapshot, now: datetime) -> Decision:
     if not has_finalizer(seen):
         return Decision(status=seen.status)
     if isinstance(seen.canary, Canary) and not seen.rival:
-        here = _situation(seen, seen.canary, now)
+        canary, _ = effective(seen.canary, seen.settings.mesh_provider)
+        here = _situation(seen, canary, now)
         if isinstance(here, Situation):
             return decide_deletion(here)
     # Nothing that could be given back: the deletion must not wait for ever.
@@ -131,9 +139,14 @@ def _with_finalizer(here: Situation, decision: Decision) -> Decision:
 
 
 def _with_notice(
-    seen: Snapshot, decision: Decision, ignored: tuple[FieldError, ...], now: datetime
+    seen: Snapshot,
+    decision: Decision,
+    ignored: tuple[FieldError, ...],
+    told: tuple[str, ...],
+    now: datetime,
 ) -> Decision:
-    """Say which fields of the canary this version does not act upon."""
+    """Say which fields of the canary are not acted upon; `told` are Flagger's sentences of what is done instead."""
+    ignored = (*ignored, *(FieldError("spec.analysis", each) for each in told))
     if not ignored:
         return replace(decision, status=decision.status.without_condition(FIELDS_IGNORED))
     message = _sentence(seen, list(ignored))
@@ -141,7 +154,8 @@ def _with_notice(
     if status == decision.status:
         return decision
     event = Event(message, warning=True, reason=FIELDS_IGNORED)
-    return replace(decision, status=status, events=(*decision.events, event))
+    flaggers = (Event(each, warning=True) for each in told)
+    return replace(decision, status=status, events=(*decision.events, event, *flaggers))
 
 
 def _sentence(seen: Snapshot, errors: list[FieldError]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rollout import __version__
-from rollout.api.canary import Canary, Phase
+from rollout.api.canary import Canary, Phase, effective
 from rollout.delivery.actions import Decision, SetRoutes
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.refusals import NAMES, Refusal
@@ -133,7 +133,7 @@ class DeliveryMetrics:
         labels = (
             seen.target_name,
             seen.namespace,
-            strategy_of(seen.canary).label,
+            strategy_of(effective(seen.canary, seen.settings.mesh_provider)[0]).label,
             "skipped" if seen.canary.spec.skip_analysis else "completed",
         )
         if phase is Phase.SUCCEEDED:

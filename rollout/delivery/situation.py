@@ -143,11 +143,23 @@ class Situation:
     def service(self, side: Side) -> Apply:
         """One of the three services as it should be."""
         observed = self.snapshot.seen(SERVICE, service_name(self.obj, side))
-        return service(self.obj, side, self.label, self.target, observed)
+        apex = self.snapshot.seen(SERVICE, service_name(self.obj, Side.APEX))
+        return service(self.obj, side, self.label, self.target, observed, apex)
+
+    def sides(self) -> tuple[Apply, ...]:
+        """The canary's and the primary's service, where there are services."""
+        if self.canary.spec.service is None:
+            return ()
+        return self.service(Side.CANARY), self.service(Side.PRIMARY)
 
     def services(self) -> tuple[Apply, ...]:
         """All three; the apex last, so that it never selects what is not there."""
-        return self.service(Side.CANARY), self.service(Side.PRIMARY), self.service(Side.APEX)
+        return (*sides, self.service(Side.APEX)) if (sides := self.sides()) else ()
+
+    @property
+    def obstacle(self) -> str:
+        """Why the served routes are not in force, or cannot be written; empty where nothing is wrong."""
+        return self.router.obstacle(self.obj, self.snapshot.seen)
 
     def set_routes(self, canary: int, *, mirroring: bool = False) -> SetRoutes:
         """Give the canary this share of the traffic, or copies of it, and the primary the rest."""
@@ -198,7 +210,11 @@ class Situation:
         return (*self.copies(), apply_primary(desired))
 
     def scale_up(self) -> Scale:
-        """As many pods of the target as it asks for, or as the primary has where it asks for none."""
+        """As many pods of the target as it asks for, or as the primary has where it asks for none; where shares of pods
+        are shares of the work, one.
+        """
+        if self.canary.spec.analysis.replica_ratio:
+            return Scale(self.canary.target_name, 1)
         wanted = replicas_of(self.target) or (replicas_of(self.primary) if self.primary else 0)
         return Scale(self.canary.target_name, max(1, wanted))
 

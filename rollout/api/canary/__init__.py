@@ -9,6 +9,7 @@ from rollout.api.canary.analysis import (
     SessionAffinity,
     ThresholdRange,
 )
+from rollout.api.canary.effective import effective
 from rollout.api.canary.resource import Canary, CanarySpec
 from rollout.api.canary.service import CanaryService, CustomMetadata
 from rollout.api.canary.status import CanaryStatus, Condition, Phase
@@ -42,6 +43,7 @@ __all__ = [
     "SessionAffinity",
     "ThresholdRange",
     "canonical",
+    "effective",
     "notices",
     "unsupported",
 ]

@@ -165,7 +165,7 @@ class CanarySpec(Model):
 
     def problems(self) -> Iterator[Problem]:
         """A service that is missing or cannot be named, a Gateway API route without a gateway."""
-        if self.service is None and self.provider != "knative":
+        if self.service is None and not (self.provider == "knative" or self.analysis.replica_ratio):
             yield Problem("service", "is required", "add it, with its port")
         named = self.service is not None and self.service.name is not None
         field = "service.name" if named else "targetRef.name"

@@ -38,6 +38,8 @@ class _Row(NamedTuple):
 _ISTIO_ONLY = "remove it, or set provider to istio"
 _GATEWAY_API_ONLY = f"remove it, or set provider to {GATEWAY_API}"
 _ROUTED = (ISTIO, GATEWAY_API)
+_EXISTING = "routeRef"
+_WEIGHTS_ONLY = "remove it: of the route that routeRef names, only weights are set"
 _NOT_YET: tuple[_Row, ...] = (
     _Row(
         "spec.provider", f"use {', '.join(SUPPORTED_PROVIDERS)}", (*SUPPORTED_PROVIDERS, *_SAME_AS)
@@ -72,9 +74,16 @@ _NOT_YET: tuple[_Row, ...] = (
     ),
     _Row("spec.service.unmanagedMetadata", "remove it"),
     _Row("spec.analysis.match", _ISTIO_ONLY, providers=_ROUTED),
-    _Row("spec.analysis.match[].sourceLabels", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.analysis.match[].sourceLabels", _ISTIO_ONLY, providers=(ISTIO, KUBERNETES)),
     _Row("spec.analysis.mirror", _ISTIO_ONLY, providers=_ROUTED),
-    _Row("spec.analysis.mirrorWeight", _ISTIO_ONLY, providers=(ISTIO,)),
+    _Row("spec.analysis.mirrorWeight", _ISTIO_ONLY, providers=_ROUTED),
+    *(
+        _Row(f"spec.service.match[].{field}", _ISTIO_ONLY, providers=(ISTIO, KUBERNETES, _EXISTING))
+        for field in (
+            *("scheme", "authority", "withoutHeaders", "port", "sourceLabels", "sourceNamespace"),
+            *("gateways", "ignoreUriCase", "method.prefix", "method.regex"),
+        )
+    ),
     _Row("spec.analysis.sessionAffinity", _ISTIO_ONLY, providers=_ROUTED),
 )
 
@@ -86,11 +95,13 @@ def unsupported(canary: Canary, mesh_provider: str = ISTIO) -> tuple[FieldError,
     """
     spec = {"spec": canary.spec.dump()}
     provider = canonical(canary.spec.provider or mesh_provider)
+    if canary.spec.route_ref is not None:
+        provider = _EXISTING
     found = tuple(
         FieldError(
             path,
             f"{value!r} is not supported yet" if row.acted_upon else "is not supported yet",
-            row.remedy,
+            _WEIGHTS_ONLY if provider == _EXISTING and row.providers else row.remedy,
         )
         for row in _NOT_YET
         for path, value in _values(spec, row.path.split("."), "")

@@ -32,7 +32,7 @@ class Side(Enum):
 def apex_name(canary: Object) -> str:
     """The name that clients use: `spec.service.name`, or the target's."""
     spec = canary["spec"]
-    return str(spec["service"].get("name") or spec["targetRef"]["name"])
+    return str((spec.get("service") or {}).get("name") or spec["targetRef"]["name"])
 
 
 def service_name(canary: Object, side: Side) -> str:
@@ -46,15 +46,23 @@ def service_name(canary: Object, side: Side) -> str:
 
 
 def service(
-    canary: Object, side: Side, label: tuple[str, str], target: Object, observed: Object | None
+    canary: Object,
+    side: Side,
+    label: tuple[str, str],
+    target: Object,
+    observed: Object | None,
+    apex: Object | None = None,
 ) -> Apply:
-    """One of the services as it should be; a service that was there before keeps its metadata."""
+    """One of the services as it should be; a service that was there before keeps its metadata.
+
+    Ports that an `apex` service of somebody else's has besides are those of all three.
+    """
     shape, (label_name, label_value) = canary["spec"]["service"], label
     name = service_name(canary, side)
     selected = label_value if side is Side.CANARY else primary_name(label_value)
     spec: Object = {
         "selector": {label_name: selected},
-        "ports": _with_node_ports(_ports(shape, target), observed),
+        "ports": _with_node_ports(_with_kept(_ports(shape, target), canary, apex), observed),
     }
     if distribution := shape.get("trafficDistribution"):
         spec["trafficDistribution"] = distribution
@@ -106,6 +114,24 @@ def _discovered_ports(shape: Object, target: Object) -> Iterable[Object]:
                 continue
             taken |= {number, name}
             yield {"name": name, "protocol": "TCP", "port": number, "targetPort": number}
+
+
+def _with_kept(ports: list[Object], canary: Object, apex: Object | None) -> list[Object]:
+    if apex is None or is_controlled_by(apex, canary):
+        return ports
+    found = list(ports)
+    for served in (apex.get("spec") or {}).get("ports") or ():
+        port = {k: v for k, v in served.items() if k != "nodePort"}
+        protocol = port.setdefault("protocol", "TCP")
+        # Among several, each has to have a name.
+        port.setdefault("name", f"{protocol.lower()}-{port['port']}")
+        if all(
+            each["name"] != port["name"]
+            and (each["port"], each["protocol"]) != (port["port"], protocol)
+            for each in found
+        ):
+            found.append(port)
+    return found
 
 
 def _with_node_ports(ports: list[Object], observed: Object | None) -> list[Object]:

@@ -117,6 +117,8 @@ def _step(here: Situation) -> Decision:
     if here.now < due:
         rest = here.snapshot.rest
         return Decision(actions=here.kept(share), status=here.status, wake=due, rest=rest)
+    if obstacle := here.obstacle:
+        return here.refuse(Refusal.ROUTE_REFUSED, obstacle, share=share)
     at = here.status.progress
     step = strategy_of(here.canary).next_step(here.canary, at)
     told: list[Event] = []

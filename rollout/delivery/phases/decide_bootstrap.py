@@ -11,7 +11,6 @@ from rollout.api.kinds import DEPLOYMENT
 from rollout.delivery.actions import Action, Apply, Decision, Event, Settle
 from rollout.delivery.objects.metadata import is_controlled_by
 from rollout.delivery.objects.primary import new_primary
-from rollout.delivery.objects.services import Side
 from rollout.delivery.readiness import Stuck, Waiting, replicas_of
 from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
@@ -24,7 +23,7 @@ def decide_bootstrap(here: Situation) -> Decision:
             status=here.fresh_status.enter(Phase.INITIALIZING, here.now, kind=here.kind),
             probe_metrics=not here.canary.spec.skip_analysis,
         )
-    foundation = (here.service(Side.CANARY), here.service(Side.PRIMARY))
+    foundation = here.sides()
     if here.primary is None:
         return Decision(
             actions=(*foundation, *here.copies(), create_primary(here)), status=here.fresh_status
@@ -42,7 +41,7 @@ def decide_bootstrap(here: Situation) -> Decision:
     if isinstance(state, Waiting):
         message = f"{here.primary_name} not ready: {state.message}"
         return here.wait(message, share=None, until=state.until)
-    return _hand_over(here, foundation)
+    return _hand_over(here)
 
 
 def create_primary(here: Situation) -> Apply:
@@ -59,8 +58,10 @@ def create_primary(here: Situation) -> Apply:
     return Apply(DEPLOYMENT, desired)
 
 
-def _hand_over(here: Situation, foundation: tuple[Action, ...]) -> Decision:
-    actions: tuple[Action, ...] = (*foundation, here.service(Side.APEX), here.set_routes(0))
+def _hand_over(here: Situation) -> Decision:
+    if obstacle := here.obstacle:
+        return here.refuse(Refusal.ROUTE_REFUSED, obstacle)
+    actions: tuple[Action, ...] = (*here.services(), here.set_routes(0))
     if replicas_of(here.target):
         settle = Settle(here.snapshot.settings.settle_seconds)
         actions = (*actions, settle, here.scale_to_zero())

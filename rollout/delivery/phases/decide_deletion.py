@@ -10,6 +10,7 @@ from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetF
 from rollout.delivery.objects.metadata import FINALIZER, LAST_APPLIED, is_controlled_by
 from rollout.delivery.objects.services import Side, service_name
 from rollout.delivery.readiness import Waiting, replicas_of
+from rollout.delivery.routing.kubernetes import full_replicas
 from rollout.delivery.situation import Situation
 from rollout.delivery.snapshot import Snapshot
 from rollout.kube.objects import Object, annotations_of
@@ -38,7 +39,7 @@ def decide_deletion(here: Situation) -> Decision:
             status=here.fresh_status.enter(Phase.TERMINATING, here.now, kind=here.kind),
             events=(Event(f"Terminating canary {here.name}"),),
         )
-    wanted = replicas_of(here.primary) if here.primary is not None else 1
+    wanted = full_replicas(here.primary) if here.primary is not None else 1
     if replicas_of(here.target) < wanted:
         scale = Scale(here.canary.target_name, wanted)
         return Decision(actions=(scale,), status=here.status)
@@ -61,6 +62,8 @@ def decide_deletion(here: Situation) -> Decision:
 
 def _apex_given_back(here: Situation) -> tuple[Action, ...]:
     """The apex service selects the target's pods again: as kubectl last applied it, or by the target's label."""
+    if here.canary.spec.service is None:
+        return ()
     name = service_name(here.obj, Side.APEX)
     served = here.snapshot.seen(SERVICE, name)
     if served is None:

@@ -11,6 +11,7 @@ from rollout.delivery.actions import Action, Decision, Event, Settle
 from rollout.delivery.alerts.alert import Alert, Severity
 from rollout.delivery.progress import Progress
 from rollout.delivery.readiness import Ready, Stuck, Waiting
+from rollout.delivery.refusals import Refusal
 from rollout.delivery.routing.router import TOTAL
 from rollout.delivery.situation import Situation
 from rollout.delivery.strategies import strategy_of
@@ -41,6 +42,8 @@ def _shift_back(here: Situation, share: int) -> Decision:
         if in_steps
         else "Routing all traffic to primary"
     )
+    # Where nothing was ever the canary's, nothing comes back.
+    events = (Event(told),) if share or _share(here) else ()
     status = (
         here.fresh_status.stepped(here.now, Progress(weight=share))
         if share
@@ -49,7 +52,7 @@ def _shift_back(here: Situation, share: int) -> Decision:
     return Decision(
         actions=here.upkeep(share),
         status=status,
-        events=(Event(told),),
+        events=events,
         wake=here.now + here.interval,
     )
 
@@ -62,6 +65,13 @@ def _share(here: Situation) -> int:
 def _finalise(here: Situation) -> Decision:
     if here.now < here.due:
         return Decision(actions=here.upkeep(0), status=here.fresh_status, wake=here.due)
+    state = here.primary_ready
+    if isinstance(state, Waiting | Stuck):
+        message = f"{here.primary_name} not ready: {state.message}"
+        until = state.until if isinstance(state, Waiting) else None
+        return here.wait(message, share=0, until=until)
+    if obstacle := here.obstacle:
+        return here.refuse(Refusal.ROUTE_REFUSED, obstacle, share=0)
     served = here.weights
     pause: tuple[Action, ...] = ()
     if served is None or served.canary:
@@ -76,7 +86,9 @@ def _finalise(here: Situation) -> Decision:
 def _primary_failed(here: Situation, state: Stuck) -> Decision:
     """The revision passed its analysis but the primary cannot run it: the canary, which can, keeps the traffic."""
     message = f"Promotion of {here.target_name} failed, primary not ready: {state.message}"
-    share = TOTAL if isinstance(here.target_ready, Ready) else _share(here)
+    share = _share(here)
+    if share and isinstance(here.target_ready, Ready):
+        share = TOTAL
     failed = here.fresh_status.enter(Phase.FAILED, here.now, kind=here.kind)
     return Decision(
         actions=here.upkeep(share),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from rollout.api.canary import Canary
-from rollout.delivery.strategies.counted import ABTest, BlueGreen
+from rollout.api.canary import KUBERNETES, Canary
+from rollout.delivery.strategies.counted import ABTest, Beside, BlueGreen
 from rollout.delivery.strategies.step import Strategy
 from rollout.delivery.strategies.weighted import Weighted
 
-_WEIGHTED, _AB_TEST, _BLUE_GREEN = Weighted(), ABTest(), BlueGreen()
+_WEIGHTED, _AB_TEST, _BLUE_GREEN, _BESIDE = Weighted(), ABTest(), BlueGreen(), Beside()
 
 
 def strategy_of(canary: Canary) -> Strategy:
-    """The strategy that the canary's analysis describes."""
+    """The strategy that the canary's analysis describes, as its provider can carry it out (`effective`)."""
     analysis = canary.spec.analysis
     if not analysis.iterations:
         return _WEIGHTED
+    if canary.spec.provider == KUBERNETES:
+        return _BESIDE
     return _AB_TEST if analysis.match else _BLUE_GREEN

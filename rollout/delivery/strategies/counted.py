@@ -53,6 +53,20 @@ class BlueGreen:
         return TOTAL
 
 
+class Beside(BlueGreen):
+    """Blue/green where nothing routes by weights: nobody but hooks ever gets the canary."""
+
+    def next_step(self, canary: Canary, at: Progress) -> Step:
+        """One check more; the end after the last."""
+        if at.iterations >= iterations(canary):
+            return Step(after=None, promotes=True)
+        return super().next_step(canary, at)
+
+    def last_share(self, _: Canary) -> int:
+        """Nothing."""
+        return 0
+
+
 def iterations(canary: Canary) -> int:
     """How many checks are to be done."""
     return canary.spec.analysis.iterations or 0
