@@ -51,11 +51,9 @@ class Lab:
         """Everything from nothing; every step may be repeated and says what it does."""
         python = sys.executable
         step(python, "-m", "e2e.cluster", "up")
-        image = step(python, "-m", "e2e.cluster", "images").split()[-1]
+        image = answer(python, "-m", "e2e.cluster", "images").split()[-1]
         where = ("--kubeconfig", str(CLUSTER / "kubeconfig"), "--image", image)
-        print(
-            step(python, "-m", "rollout.cli.main", "install", *where, *INSTALL), end="", flush=True
-        )
+        step(python, "-m", "rollout.cli.main", "install", *where, *INSTALL)
         return cls.attach()
 
     @classmethod
