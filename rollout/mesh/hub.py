@@ -30,7 +30,7 @@ _CULPRITS: dict[str, frozenset[str]] = {
     "cds": frozenset({"DestinationRule"}),
     "eds": frozenset({"DestinationRule"}),
     "lds": frozenset({"Gateway"}),
-    "rds": frozenset({"VirtualService", "Gateway"}),
+    "rds": frozenset({"VirtualService", "Gateway", "DestinationRule"}),
     "other": frozenset(),
 }
 

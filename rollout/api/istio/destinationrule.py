@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from rollout.api import kinds
-from rollout.api.fields import AnyDuration, Count, Name, Percent, PositiveDuration
+from rollout.api.fields import AnyDuration, Count, Name, Percent, PercentFraction, PositiveDuration
 from rollout.api.istio.http import PortSelector
 from rollout.api.istio.virtualservice import ISTIO_VERSIONS
-from rollout.api.model import Bool, Int, Model, Problem, Resource, Str, StrMap
+from rollout.api.model import Bool, Int, Model, Number, Problem, Resource, Str, StrMap
 
 
 class TCPKeepalive(Model):
@@ -81,6 +81,20 @@ class HTTPCookie(Model):
     """Its life; set by the proxy where the client has none."""
 
 
+class RingHash(Model):
+    """Endpoints on a ring."""
+
+    minimum_ring_size: Count | None = None
+    """Least size of the ring."""
+
+
+class Maglev(Model):
+    """Endpoints in a table."""
+
+    table_size: Count | None = None
+    """Size of the table, a prime number."""
+
+
 class ConsistentHash(Model):
     """The same endpoint for the same key."""
 
@@ -93,7 +107,31 @@ class ConsistentHash(Model):
     http_query_parameter_name: Str | None = None
     """The key is this query parameter."""
     minimum_ring_size: Count | None = None
-    """Least size of the hash ring."""
+    """Deprecated: least size of the hash ring."""
+    ring_hash: RingHash | None = None
+    """Endpoints on a ring, which is the default."""
+    maglev: Maglev | None = None
+    """Endpoints in a table."""
+
+
+class Warmup(Model):
+    """A new endpoint's share grows."""
+
+    duration: AnyDuration | None = None
+    """For how long."""
+    minimum_percent: PercentFraction | None = None
+    """Where it begins, 10 where unset."""
+    aggression: Number | None = None
+    """How fast it grows, 1.0 (evenly) where unset."""
+
+
+class RetryBudget(Model):
+    """Retries as a share of the requests under way."""
+
+    percent: PercentFraction | None = None
+    """The share, 20 where unset."""
+    min_retry_concurrency: Count | None = None
+    """Retries that are always allowed, 3 where unset."""
 
 
 class LocalityDistribute(Model):
@@ -142,7 +180,9 @@ class LoadBalancerSettings(Model):
     locality_lb_setting: LocalityLbSetting | None = None
     """Preference for near endpoints."""
     warmup_duration_secs: AnyDuration | None = None
-    """Time in which a new endpoint's share grows."""
+    """Deprecated: time in which a new endpoint's share grows."""
+    warmup: Warmup | None = None
+    """How a new endpoint's share grows."""
 
     def problems(self) -> Iterator[Problem]:
         """Two ways at once."""
@@ -222,6 +262,8 @@ class TrafficPolicy(Model):
     """Endpoints that fail are left out."""
     tls: ClientTLSSettings | None = None
     """TLS towards the destination."""
+    retry_budget: RetryBudget | None = None
+    """Retries as a share of the requests under way."""
     port_level_settings: tuple[PortTrafficPolicy, ...] = ()
     """The same for single ports, instead of the above."""
 

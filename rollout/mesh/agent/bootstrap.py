@@ -42,6 +42,10 @@ DURATION_BUCKETS = (
 )  # fmt: skip
 
 
+def _kept(settings: Settings) -> list[Json]:
+    return [*KEPT_STATS, *({"prefix": prefix} for prefix in settings.stats_prefixes)]
+
+
 def render(settings: Settings, labels: Mapping[str, str]) -> Json:
     """The whole bootstrap document of one proxy."""
     return {
@@ -79,7 +83,7 @@ def render(settings: Settings, labels: Mapping[str, str]) -> Json:
         },
         "stats_config": {
             "use_all_default_tags": True,
-            "stats_matcher": {"inclusion_list": {"patterns": list(KEPT_STATS)}},
+            "stats_matcher": {"inclusion_list": {"patterns": _kept(settings)}},
             "histogram_bucket_settings": [
                 {
                     "match": {"contains": "istio_request_duration_milliseconds"},

@@ -20,6 +20,8 @@ READINESS_PORT = 15021
 PROMETHEUS_PORT = 15090
 PROXY_UID = 1337
 
+STATS_PREFIXES = "PROXY_STATS_INCLUSION_PREFIXES"
+
 SIDECAR = "sidecar"
 ROUTER = "router"
 
@@ -53,6 +55,7 @@ class Settings(NamedTuple):
     labels_file: str = "/etc/istio/pod/labels"
     app_probes: str = ""
     app_metrics: str = ""
+    stats_prefixes: tuple[str, ...] = ()
 
 
 def from_environment(proxy_type: str, env: Mapping[str, str]) -> Settings:
@@ -82,6 +85,9 @@ def from_environment(proxy_type: str, env: Mapping[str, str]) -> Settings:
         labels_file=env.get("POD_LABELS_FILE", "/etc/istio/pod/labels"),
         app_probes=env.get("ISTIO_KUBE_APP_PROBERS", ""),
         app_metrics=env.get("ISTIO_PROMETHEUS_ANNOTATIONS", ""),
+        stats_prefixes=tuple(
+            prefix.strip() for prefix in env.get(STATS_PREFIXES, "").split(",") if prefix.strip()
+        ),
     )
 
 

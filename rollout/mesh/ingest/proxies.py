@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rollout.mesh.ingest.services import Json, workload
+from rollout.mesh.ingest.services import Json, locality, workload
 from rollout.mesh.model.proxy import InboundPort, Proxy, ProxyType
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import Port, Protocol, Service
@@ -52,7 +52,15 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
         ),
         # Only gateways are chosen by labels; without them a workload's pods are equal.
         labels=pairs if kind is ProxyType.ROUTER else frozenset(),
+        locality=locality(labels) or _own_locality(node),
     )
+
+
+def _own_locality(node: Json) -> str:
+    """What Envoy was told at its start."""
+    given: Mapping[str, Any] = node.get("locality") or {}
+    found = "/".join(str(given.get(part, "")) for part in ("region", "zone", "subZone"))
+    return found.rstrip("/")
 
 
 def _inbound(service: Service, port: Port, number: int) -> InboundPort:

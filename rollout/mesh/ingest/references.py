@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.model.routing import MESH, Destination, DestinationPolicy, RouteTable
+from rollout.mesh.model.routing import MESH, Destination, RouteTable
+from rollout.mesh.model.traffic import DestinationPolicy
 
 
 def dangling(registry: Registry) -> dict[Ref, tuple[Problem, ...]]:

@@ -15,6 +15,8 @@ PodOf = Callable[[str, str], Json | None]
 _SERVER_FIRST = frozenset({25, 110, 143, 465, 587, 993, 995, 3306, 27017})
 """Ports where the server speaks first, so that looking at the client's first bytes would wait for ever."""
 
+_LOCALITY = "istio-locality"
+
 _PROTOCOLS = {
     "http": Protocol.HTTP,
     "http2": Protocol.HTTP2,
@@ -86,9 +88,14 @@ def endpoints(
             labels, workload = labels_and_workload(pod, service.namespace)
             for address in entry.get("addresses") or ():
                 for number, target in numbers:
-                    found.setdefault(number, set()).add(
-                        Endpoint(address=address, port=target, labels=labels, workload=workload)
+                    endpoint = Endpoint(
+                        address=address,
+                        port=target,
+                        labels=labels,
+                        workload=workload,
+                        locality=locality(dict(labels)),
                     )
+                    found.setdefault(number, set()).add(endpoint)
     return {
         number: tuple(sorted(group, key=lambda each: (each.address, each.port)))
         for number, group in sorted(found.items())
@@ -132,6 +139,11 @@ def labels_and_workload(
         labels=labels,
         account=(pod.get("spec") or {}).get("serviceAccountName") or "default",
     )
+
+
+def locality(labels: Mapping[str, str]) -> str:
+    """What a pod says of its place, by a label whose dots stand for slashes; empty where it says nothing."""
+    return labels.get(_LOCALITY, "").replace(".", "/")
 
 
 def workload(*, namespace: str, name: str, labels: Mapping[str, str], account: str) -> Workload:

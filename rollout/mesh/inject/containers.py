@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rollout.mesh.agent.settings import PROMETHEUS_PORT, PROXY_UID, READINESS_PORT
+from rollout.mesh.agent.settings import PROMETHEUS_PORT, PROXY_UID, READINESS_PORT, STATS_PREFIXES
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.workload import Workload
 
@@ -72,6 +72,7 @@ def proxy_container(
     app_containers: list[str],
     app_probes: Json,
     app_metrics: Json,
+    stats_prefixes: str = "",
 ) -> Json:
     """Envoy and its agent as a native sidecar: up before the application starts, down after it has ended."""
     env = [
@@ -89,6 +90,8 @@ def proxy_container(
         env.append({"name": "ISTIO_KUBE_APP_PROBERS", "value": _compact(app_probes)})
     if app_metrics:
         env.append({"name": "ISTIO_PROMETHEUS_ANNOTATIONS", "value": _compact(app_metrics)})
+    if stats_prefixes:
+        env.append({"name": STATS_PREFIXES, "value": stats_prefixes})
     probe = {"httpGet": {"path": "/healthz/ready", "port": READINESS_PORT}, "timeoutSeconds": 3}
     return {
         "name": PROXY,

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 INJECT = "sidecar.istio.io/inject"
 STATUS = "sidecar.istio.io/status"
+INCLUDED_STATS = "sidecar.istio.io/statsInclusionPrefixes"
 REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
 METRICS_PATH = "/stats/prometheus"
 
@@ -49,6 +50,7 @@ def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
         app_containers=[container["name"] for container in apps],
         app_probes=app_probes,
         app_metrics=_app_metrics(annotations),
+        stats_prefixes=annotations.get(INCLUDED_STATS) or "",
     )
     added = [containers.init_container(config, annotations), proxy]
     return [

@@ -34,6 +34,7 @@ class Proxy:
     workload: Workload
     inbound: tuple[InboundPort, ...] = ()
     labels: frozenset[tuple[str, str]] = frozenset()
+    locality: str = ""
 
     @property
     def namespace(self) -> str:

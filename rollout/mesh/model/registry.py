@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.problem import Ref
-from rollout.mesh.model.routing import MESH, DestinationPolicy, RouteTable
+from rollout.mesh.model.routing import MESH, RouteTable
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
+from rollout.mesh.model.traffic import DestinationPolicy
 
 Ports = dict[int, tuple[Endpoint, ...]]
 
@@ -115,6 +116,9 @@ class Registry:
             found = self._policies.setdefault((ref.namespace, policy.host), [])
             insort(found, policy, key=lambda each: each.age)
             self._dirty.policies.add(policy.host)
+        for each in (old, policy):
+            if each is not None and each.hashes:
+                self._touch_routes_to(each.host)
 
     def set_gateway(self, ref: Ref, gateway: Gateway | None) -> None:
         """Puts, replaces or removes a gateway."""
@@ -209,6 +213,13 @@ class Registry:
             (refs.add if present else refs.discard)(table.ref)
         self._touch(table)
 
+    def _touch_routes_to(self, host: str) -> None:
+        """Routes name the key by which requests to the host stay with an endpoint."""
+        self._dirty.routes.add(host)
+        everything = host.startswith("*")
+        for ref in self.tables if everything else self._leading_to.get(host, ()):
+            self._touch(self.tables[ref])
+
     def _touch(self, table: RouteTable) -> None:
         if MESH in table.gateways:
             self._dirty.routes.update(table.hosts)
@@ -249,10 +260,4 @@ def _merged(policies: list[DestinationPolicy]) -> DestinationPolicy:
     if not others:
         return first
     subsets = {subset.name: subset for policy in reversed(policies) for subset in policy.subsets}
-    return DestinationPolicy(
-        ref=first.ref,
-        created=first.created,
-        host=first.host,
-        balancer=first.balancer,
-        subsets=tuple(subsets[name] for name in sorted(subsets)),
-    )
+    return replace(first, subsets=tuple(subsets[name] for name in sorted(subsets)))

@@ -84,12 +84,13 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One ready address of one port of a service."""
+    """One ready address of one port of a service; `locality` is `region/zone/subzone`, as far as known."""
 
     address: str
     port: int
     labels: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     workload: Workload | None = None
+    locality: str = ""
 
 
 def service_host(namespace: str, name: str) -> str:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, protocol_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as upstream_pb2
-from google.protobuf import duration_pb2, struct_pb2, wrappers_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2
+from google.protobuf import duration_pb2, struct_pb2
 
 from rollout.mesh.model.proxy import InboundPort
-from rollout.mesh.model.routing import Balancer, DestinationPolicy
 from rollout.mesh.model.service import Port, Protocol, Service
+from rollout.mesh.model.traffic import DestinationPolicy, TrafficPolicy, traffic_of
 from rollout.mesh.translate import names
-from rollout.mesh.translate.resource import Resource, pack, wrap
+from rollout.mesh.translate.balancers import apply_balancer, apply_locality_weights
+from rollout.mesh.translate.limits import apply_outlier, apply_pool, circuit_breakers, speak
+from rollout.mesh.translate.resource import Resource, wrap
 
 _CONNECT_TIMEOUT = duration_pb2.Duration(seconds=10)
-_UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_UNLIMITED = wrappers_pb2.UInt32Value(value=2**32 - 1)
 _INBOUND_SOURCE = "127.0.0.6"
 """Istio's source address of what Envoy hands to the application, by which it is known not to be intercepted again."""
 
@@ -39,30 +38,24 @@ def service_clusters(service: Service, policy: DestinationPolicy | None) -> list
 def _port_clusters(
     service: Service, port: Port, policy: DestinationPolicy | None
 ) -> list[Resource]:
-    common = policy.balancer if policy else None
-    found = [_eds(service, port, "", common)]
-    found += [
-        _eds(service, port, subset.name, subset.balancer or common)
-        for subset in (policy.subsets if policy else ())
-    ]
-    return found
+    subsets = ("", *(subset.name for subset in (policy.subsets if policy else ())))
+    return [_eds(service, port, name, traffic_of(policy, port.number, name)) for name in subsets]
 
 
-def _eds(service: Service, port: Port, subset: str, balancer: Balancer | None) -> Resource:
+def _eds(service: Service, port: Port, subset: str, traffic: TrafficPolicy) -> Resource:
     name = names.outbound(service.host, port.number, subset)
     cluster = cluster_pb2.Cluster(
         name=name,
         type=cluster_pb2.Cluster.EDS,
         eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=ADS, service_name=name),
         connect_timeout=_CONNECT_TIMEOUT,
-        lb_policy=(balancer or Balancer.LEAST_REQUEST).value,
-        circuit_breakers=_unlimited(),
+        circuit_breakers=circuit_breakers(traffic.pool, traffic.budget),
         metadata=service_metadata(service.host, service.name, service.namespace, subset),
     )
-    if port.protocol.multiplexed:
-        _speak_http2(cluster)
-    elif port.protocol is Protocol.AUTO:
-        _speak_as_asked(cluster)
+    apply_balancer(cluster, traffic.balancer)
+    apply_pool(cluster, port.protocol, traffic.pool)
+    apply_outlier(cluster, traffic.outlier)
+    apply_locality_weights(cluster, traffic.balancer)
     return wrap(names.CLUSTER, name, cluster)
 
 
@@ -73,10 +66,7 @@ def inbound_cluster(port: InboundPort, namespace: str) -> Resource:
         address_pb2.SocketAddress(address=_INBOUND_SOURCE, port_value=0)
     )
     cluster.metadata.CopyFrom(service_metadata(port.service, port.service_name, namespace, ""))
-    if port.protocol.multiplexed:
-        _speak_http2(cluster)
-    elif port.protocol is Protocol.AUTO:
-        _speak_as_asked(cluster)
+    speak(cluster, port.protocol)
     return wrap(names.CLUSTER, cluster.name, cluster)
 
 
@@ -87,7 +77,7 @@ def sidecar_clusters() -> list[Resource]:
         address_pb2.SocketAddress(address=_INBOUND_SOURCE, port_value=0)
     )
     outwards = _original_destination(names.PASSTHROUGH)
-    _speak_as_asked(outwards)
+    speak(outwards, Protocol.AUTO)
     found = (outwards, inwards, _black_hole())
     return [wrap(names.CLUSTER, cluster.name, cluster) for cluster in found]
 
@@ -109,19 +99,8 @@ def _original_destination(name: str) -> Any:
         type=cluster_pb2.Cluster.ORIGINAL_DST,
         lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED,
         connect_timeout=_CONNECT_TIMEOUT,
-        circuit_breakers=_unlimited(),
+        circuit_breakers=circuit_breakers(None, None),
     )
-
-
-def _unlimited() -> Any:
-    thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds(
-        max_connections=_UNLIMITED,
-        max_pending_requests=_UNLIMITED,
-        max_requests=_UNLIMITED,
-        max_retries=_UNLIMITED,
-        track_remaining=True,
-    )
-    return circuit_breaker_pb2.CircuitBreakers(thresholds=[thresholds])
 
 
 def service_metadata(host: str, name: str, namespace: str, subset: str) -> Any:
@@ -131,20 +110,3 @@ def service_metadata(host: str, name: str, namespace: str, subset: str) -> Any:
         fields={key: struct_pb2.Value(string_value=value) for key, value in values.items() if value}
     )
     return base_pb2.Metadata(filter_metadata={"istio": struct})
-
-
-def _speak_http2(cluster: Any) -> None:
-    explicit = upstream_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
-    )
-    options = upstream_pb2.HttpProtocolOptions(explicit_http_config=explicit)
-    cluster.typed_extension_protocol_options[_UPSTREAM].CopyFrom(pack(options))
-
-
-def _speak_as_asked(cluster: Any) -> None:
-    both = upstream_pb2.HttpProtocolOptions.UseDownstreamHttpConfig(
-        http_protocol_options=protocol_pb2.Http1ProtocolOptions(),
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
-    )
-    options = upstream_pb2.HttpProtocolOptions(use_downstream_protocol_config=both)
-    cluster.typed_extension_protocol_options[_UPSTREAM].CopyFrom(pack(options))

@@ -9,9 +9,10 @@ from envoy.config.core.v3 import address_pb2, base_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf import struct_pb2, wrappers_pb2
 
-from rollout.mesh.model.routing import DestinationPolicy
 from rollout.mesh.model.service import Endpoint, Protocol, Service, Workload
+from rollout.mesh.model.traffic import Balancer, DestinationPolicy, traffic_of
 from rollout.mesh.translate import names
+from rollout.mesh.translate.localities import Group, groups, parts
 from rollout.mesh.translate.resource import Resource, wrap
 
 Ports = Mapping[int, Sequence[Endpoint]]
@@ -19,28 +20,36 @@ Ports = Mapping[int, Sequence[Endpoint]]
 
 
 def service_endpoints(
-    service: Service, ports: Ports, policy: DestinationPolicy | None
+    service: Service, ports: Ports, policy: DestinationPolicy | None, caller: str = ""
 ) -> list[Resource]:
-    """An assignment for each of the service's clusters, the subsets' by their labels."""
+    """An assignment for each of the service's clusters, the subsets' by their labels, as seen from a locality."""
     found: list[Resource] = []
     for port in service.ports:
         if port.protocol is Protocol.UDP:
             continue
         ready = ports.get(port.number, ())
-        found.append(_assignment(names.outbound(service.host, port.number), ready))
-        for subset in policy.subsets if policy else ():
-            name = names.outbound(service.host, port.number, subset.name)
-            found.append(_assignment(name, [e for e in ready if subset.labels <= e.labels]))
+        for name in ("", *(subset.name for subset in (policy.subsets if policy else ()))):
+            traffic = traffic_of(policy, port.number, name)
+            if traffic.balancer is not None and traffic.balancer.simple is Balancer.PASSTHROUGH:
+                continue
+            subset = policy.subset(name) if policy and name else None
+            chosen = [e for e in ready if subset is None or subset.labels <= e.labels]
+            cluster = names.outbound(service.host, port.number, name)
+            found.append(_assignment(cluster, groups(chosen, traffic, caller)))
     return found
 
 
-def _assignment(name: str, ready: Sequence[Endpoint]) -> Resource:
+def _assignment(name: str, found: Sequence[Group]) -> Resource:
     assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    if ready:
-        ordered = sorted(ready, key=lambda endpoint: (endpoint.address, endpoint.port))
+    for each in found:
+        ordered = sorted(each.endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
         group = assignment.endpoints.add(
-            load_balancing_weight=wrappers_pb2.UInt32Value(value=len(ordered))
+            load_balancing_weight=wrappers_pb2.UInt32Value(value=each.weight),
+            priority=each.priority,
         )
+        if each.locality:
+            region, zone, subzone = parts(each.locality)
+            group.locality.CopyFrom(base_pb2.Locality(region=region, zone=zone, sub_zone=subzone))
         group.lb_endpoints.extend(_endpoint(endpoint) for endpoint in ordered)
     return wrap(names.ENDPOINTS, name, assignment)
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rollout.mesh.model.registry import Dirty, Registry
-from rollout.mesh.model.routing import Destination, DestinationPolicy
+from rollout.mesh.model.routing import Destination
 from rollout.mesh.model.service import Service, Workload
+from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, traffic_of
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
 from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.routes import allow_any, framed
-from rollout.mesh.translate.weights import ClusterOf
 
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
+ByPolicyAndPlace = dict[tuple[DestinationPolicy | None, str], list[Resource]]
 
 
 class Shared:
@@ -25,7 +26,7 @@ class Shared:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self._clusters: dict[str, ByPolicy] = {}
-        self._endpoints: dict[str, ByPolicy] = {}
+        self._endpoints: dict[str, ByPolicyAndPlace] = {}
         self._hosts: dict[str, dict[int, sidecars.SharedHost]] = {}
         self._routes: dict[tuple[int, str], PortRoutes] = {}
         self._stale: dict[tuple[int, str], set[str]] = {}
@@ -78,13 +79,16 @@ class Shared:
             known[policy] = clusters.service_clusters(service, policy)
         return known[policy]
 
-    def endpoints(self, service: Service, policy: DestinationPolicy | None) -> list[Resource]:
-        """The endpoints of those clusters."""
+    def endpoints(
+        self, service: Service, policy: DestinationPolicy | None, locality: str
+    ) -> list[Resource]:
+        """The endpoints of those clusters, as seen from a locality where a rule makes a difference."""
         known = self._endpoints.setdefault(service.host, {})
-        if policy not in known:
+        key = (policy, locality if policy is not None else "")
+        if key not in known:
             ports = self.registry.endpoints.get(service.host, {})
-            known[policy] = endpoints.service_endpoints(service, ports, policy)
-        return known[policy]
+            known[key] = endpoints.service_endpoints(service, ports, policy, key[1])
+        return known[key]
 
     def routes(self, port: int, namespace: str) -> Resource:
         """The sidecars' routes of a port, as seen from a namespace."""
@@ -136,16 +140,36 @@ class Shared:
             ]
         return self._tcp[service.host]
 
-    def cluster_of(self, port: int) -> ClusterOf:
-        """How destinations are named by routes on a port: without a port of their own, by the only one or that one."""
+    def cluster_of(self, port: int) -> Targets:
+        """What destinations of routes on a port are to Envoy."""
+        return Targets(self.registry, port)
 
-        def name(destination: Destination) -> str:
-            host = self.registry.canonical(destination.host)
-            service = self.registry.services.get(host)
-            number = destination.port
-            if number is None:
-                only = service.ports[0].number if service and len(service.ports) == 1 else None
-                number = only or port
-            return names.outbound(host, number, destination.subset)
 
-        return name
+class Targets:
+    """Destinations' clusters and keys: without a port of their own, by the only one or the route's."""
+
+    def __init__(self, registry: Registry, port: int) -> None:
+        self._registry, self._port = registry, port
+
+    def __call__(self, destination: Destination) -> str:
+        """The cluster's name."""
+        return names.outbound(*self._place(destination), destination.subset)
+
+    def hash_of(self, destination: Destination) -> ConsistentHash | None:
+        """By what requests stay with an endpoint, as the service's own rule says: routes are shared by all callers."""
+        host, port = self._place(destination)
+        service = self._registry.services.get(host)
+        if service is None:
+            return None
+        policy = self._registry.policy(service.namespace, host)
+        balancer = traffic_of(policy, port, destination.subset).balancer
+        return balancer.consistent_hash if balancer is not None else None
+
+    def _place(self, destination: Destination) -> tuple[str, int]:
+        host = self._registry.canonical(destination.host)
+        service = self._registry.services.get(host)
+        number = destination.port
+        if number is None:
+            only = service.ports[0].number if service and len(service.ports) == 1 else None
+            number = only or self._port
+        return host, number

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.model.routing import MESH, RouteTable
+from rollout.mesh.model.routing import MESH, Destination, RouteTable
 from rollout.mesh.model.service import Service
 from rollout.mesh.translate import names
+from rollout.mesh.translate.balancers import hash_policy
 from rollout.mesh.translate.routes import (
     default_route,
     framed,
@@ -38,7 +39,11 @@ def service_host(
     short = f"{service.name}.{service.namespace}"
     domains = [service.host, f"{short}.svc", short, *service.addresses]
     if table is None:
-        routes = [default_route(names.outbound(service.host, port))]
+        route = default_route(names.outbound(service.host, port))
+        key = cluster_of.hash_of(Destination(host=service.host, port=port))
+        if key is not None:
+            route.route.hash_policy.append(hash_policy(key))
+        routes = [route]
     else:
         routes = http_routes(table.routes, cluster_of, port=port, gateways=_IN_MESH)
     host = virtual_host(names.virtual_host(service.host, port), domains, routes)

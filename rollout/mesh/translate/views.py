@@ -19,10 +19,10 @@ Changed = dict[str, set[str]]
 
 
 class Scope:
-    """Clusters and endpoints as seen from a namespace."""
+    """Clusters and endpoints as seen from a namespace and a locality."""
 
-    def __init__(self, namespace: str, shared: Shared) -> None:
-        self._namespace, self._shared = namespace, shared
+    def __init__(self, namespace: str, locality: str, shared: Shared) -> None:
+        self._namespace, self._locality, self._shared = namespace, locality, shared
         self._names: dict[str, tuple[str, ...]] = {}
         self.clusters: dict[str, Resource] = {}
         self.endpoints: dict[str, Resource] = {}
@@ -38,7 +38,7 @@ class Scope:
             if service is not None:
                 policy = self._shared.registry.policy(self._namespace, host)
                 made = self._shared.clusters(service, policy)
-                ready = self._shared.endpoints(service, policy)
+                ready = self._shared.endpoints(service, policy, self._locality)
             known = self._names.pop(host, ())
             found[names.CLUSTER] |= replace(self.clusters, known, made)
             found[names.ENDPOINTS] |= replace(self.endpoints, known, ready)
@@ -139,31 +139,33 @@ class Views:
     def __init__(self, registry: Registry) -> None:
         self._shared = Shared(registry)
         self._registry = registry
-        self._scopes: dict[str, Scope] = {}
+        self._scopes: dict[tuple[str, str], Scope] = {}
         self._views: dict[Proxy, View] = {}
 
     def view(self, proxy: Proxy) -> View:
         """The view of a proxy, made when first asked for. Changes pending in the registry must have been taken up."""
         if proxy not in self._views:
-            scope = self._scopes.get(proxy.namespace)
+            place = (proxy.namespace, proxy.locality)
+            scope = self._scopes.get(place)
             if scope is None:
-                scope = self._scopes[proxy.namespace] = Scope(proxy.namespace, self._shared)
+                scope = self._scopes[place] = Scope(*place, self._shared)
             self._views[proxy] = View(proxy, scope, self._shared)
         return self._views[proxy]
 
     def retain(self, proxies: set[Proxy]) -> None:
         """Drops the views that no proxy has any more."""
         self._views = {proxy: view for proxy, view in self._views.items() if proxy in proxies}
-        namespaces = {proxy.namespace for proxy in self._views}
-        self._scopes = {name: s for name, s in self._scopes.items() if name in namespaces}
+        places = {(proxy.namespace, proxy.locality) for proxy in self._views}
+        self._scopes = {place: s for place, s in self._scopes.items() if place in places}
 
     def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
         """Takes up what changed; answers, for each view that it concerns, the names that changed."""
         hosts, ports = self._shared.forget(dirty)
-        scopes = {name: scope.update(hosts) for name, scope in self._scopes.items()}
+        scopes = {place: scope.update(hosts) for place, scope in self._scopes.items()}
         found: dict[Proxy, Changed] = {}
         for proxy, view in self._views.items():
-            changed = {kind: set(each) for kind, each in scopes[proxy.namespace].items()}
+            scope = scopes[proxy.namespace, proxy.locality]
+            changed = {kind: set(each) for kind, each in scope.items()}
             view.update_clusters(changed[names.CLUSTER])
             router = proxy.type is ProxyType.ROUTER
             if dirty.services or (router and dirty.gateways):

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from envoy.config.route.v3 import route_components_pb2 as rc
 from google.protobuf import wrappers_pb2
 
 from rollout.mesh.model.routing import Destination, WeightedDestination
+from rollout.mesh.model.traffic import ConsistentHash
+from rollout.mesh.translate.balancers import hash_policy
 from rollout.mesh.translate.headers import authority, edit_headers
 
-ClusterOf = Callable[[Destination], str]
-"""Names the cluster of a destination."""
+
+class ClusterOf(Protocol):
+    """Names the cluster of a destination, and the key by which its requests stay with one endpoint."""
+
+    def __call__(self, destination: Destination) -> str:
+        """The cluster."""
+        ...
+
+    def hash_of(self, destination: Destination) -> ConsistentHash | None:
+        """The key."""
+        ...
 
 
 def apply_destinations(
@@ -20,6 +30,8 @@ def apply_destinations(
 ) -> None:
     """One destination as a plain cluster, several by weight; those without a share are left out."""
     taken = [share for share in shares if share.weight] or list(shares[:1])
+    keys = dict.fromkeys(cluster_of.hash_of(share.destination) for share in taken)
+    action.hash_policy.extend(hash_policy(key) for key in keys if key is not None)
     if len(taken) == 1 and not _edited(taken[0]):
         action.cluster = cluster_of(taken[0].destination)
         return

@@ -64,11 +64,13 @@ class Backend:
     port: int = 0
     hosts: Counter[str] = field(default_factory=Counter)
     headers: dict[str, str] = field(default_factory=dict)
+    status: int = 200
 
     async def answer(self, request: web.Request) -> web.Response:
         self.hosts[request.host] += 1
         self.headers = dict(request.headers)
-        status = int(request.query.get("status", "200"))
+        status = int(request.query.get("status", self.status))
+        await asyncio.sleep(float(request.query.get("delay", "0")))
         return web.json_response({"name": self.name, "path": request.path_qs}, status=status)
 
 
@@ -135,6 +137,7 @@ def settings(kind: str, namespace: str, name: str, xds_port: int) -> Settings:
         service_account=name,
         discovery_address=f"127.0.0.1:{xds_port}",
         workload_name=name,
+        stats_prefixes=("cluster.outbound|",),
     )
 
 

@@ -47,6 +47,9 @@ OBJECTS = [
     slices("one", "10.1.0.1", "10.1.0.2"), slices("one", "10.1.0.3"), slices("three", "10.1.0.9"),
     istio("DestinationRule", "a", {"host": "one", "subsets": [{"name": "x", "labels": {"v": "1"}}]}),
     istio("DestinationRule", "b", {"host": "one", "subsets": [{"name": "y", "labels": {"v": "2"}}]}),
+    istio("DestinationRule", "c", {"host": "three", "trafficPolicy": {"loadBalancer": {"consistentHash": {"useSourceIp": True}}}}),
+    istio("DestinationRule", "d", {"host": "*.shop.svc.cluster.local", "trafficPolicy": {
+        "loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}, "outlierDetection": {"interval": "1s"}}}),
     istio("VirtualService", "v", {"hosts": ["one"], "http": [{"route": [{"destination": {"host": "three"}}]}]}),
     istio("VirtualService", "w", {"hosts": ["one", "x.example.com"], "http": [{"route": [{"destination": {"host": "fifth"}}]}]}),
     istio("VirtualService", "edge", {"hosts": ["e.example.com"], "gateways": ["g"], "http": [{"route": [{"destination": {"host": "one"}}]}]}),
@@ -160,6 +163,48 @@ def test_no_virtual_service_breaks_the_others(http: list[Json]) -> None:
     assert {"one.shop.svc.cluster.local:80", "three.shop.svc.cluster.local:80"} <= names
     domains = [domain for host in routes.virtual_hosts for domain in host.domains]
     assert len(domains) == len(set(domains))
+
+
+NUMBER = st.integers(-1, 2**40)
+DURATION = st.sampled_from(["1s", "0s", "1ms", "x", "-1s", "99999h"])
+POLICY = {
+    "loadBalancer": st.fixed_dictionaries({}, optional={
+        "simple": st.sampled_from(["RANDOM", "PASSTHROUGH", "LEAST_CONN", "x"]),
+        "consistentHash": st.fixed_dictionaries({}, optional={
+            "httpHeaderName": TEXT, "httpQueryParameterName": TEXT, "useSourceIp": st.booleans(),
+            "httpCookie": st.fixed_dictionaries({"name": TEXT}, optional={"ttl": DURATION}),
+            "minimumRingSize": NUMBER, "maglev": st.fixed_dictionaries({"tableSize": NUMBER}),
+        }),
+        "warmupDurationSecs": DURATION,
+        "localityLbSetting": st.fixed_dictionaries({"distribute": st.lists(st.fixed_dictionaries(
+            {"from": TEXT, "to": st.dictionaries(TEXT, st.integers(0, 100), max_size=3)}), max_size=2)}),
+    }),
+    "connectionPool": st.fixed_dictionaries({}, optional={
+        "tcp": st.fixed_dictionaries({"maxConnections": NUMBER, "connectTimeout": DURATION}),
+        "http": st.fixed_dictionaries({"http2MaxRequests": NUMBER, "maxConcurrentStreams": NUMBER}),
+    }),
+    "outlierDetection": st.fixed_dictionaries({}, optional={
+        "consecutive5xxErrors": NUMBER, "interval": DURATION, "baseEjectionTime": DURATION,
+        "maxEjectionPercent": st.integers(-1, 120),
+    }),
+}  # fmt: skip
+
+
+@given(st.fixed_dictionaries({}, optional=POLICY), st.fixed_dictionaries({}, optional=POLICY))
+@settings(max_examples=300)
+def test_no_destination_rule_breaks_the_others(policy: Json, subset: Json) -> None:
+    spec = {
+        "host": "one",
+        "trafficPolicy": policy,
+        "subsets": [{"name": "x", "trafficPolicy": subset}],
+    }
+    world = World([*OBJECTS[:2], istio("DestinationRule", "random", spec)])
+    view = world.view(world.proxy(*PROXIES[0]))
+    assert {
+        "outbound|80||one.shop.svc.cluster.local",
+        "outbound|80||three.shop.svc.cluster.local",
+    } <= set(messages(view, "clusters"))
+    assert messages(view, "routes")
 
 
 @given(WEIGHTS.filter(sum))

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollout.mesh.agent.bootstrap import render
+from rollout.mesh.agent.settings import from_environment
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.inject import inject
 from rollout.mesh.inject.webhook import PATH, handlers
@@ -262,3 +264,15 @@ async def test_the_webhook_answers_with_the_patch() -> None:
     declined = await review({"uid": "2", "namespace": "shop", "object": pod(hostNetwork=True)})
     assert declined.allowed
     assert not declined.patch
+
+
+def test_statistics_that_are_asked_for_are_kept() -> None:
+    prefixes = "cluster.outbound|80||catalog,http."
+    annotations = {"sidecar.istio.io/statsInclusionPrefixes": prefixes}
+    proxy = proxy_of(injected(pod(metadata={"annotations": annotations})))
+    env = {name: each.get("value", "x") for name, each in env_of(proxy).items()}
+    patterns = render(from_environment("sidecar", env), {})["stats_config"]["stats_matcher"]
+    assert patterns["inclusion_list"]["patterns"][-2:] == [
+        {"prefix": "cluster.outbound|80||catalog"},
+        {"prefix": "http."},
+    ]

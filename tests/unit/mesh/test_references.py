@@ -97,10 +97,30 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
         "spec.http[0].fault",
         "not acted upon",
     ),
-    "outlier detection": (
-        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"outlierDetection": {"interval": "5s"}}})],
-        "spec.trafficPolicy.outlierDetection",
+    "TLS to the destination": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}})],
+        "spec.trafficPolicy.tls",
         "not acted upon",
+    ),
+    "hash without a key": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"loadBalancer": {"consistentHash": {}}}})],
+        "spec.trafficPolicy.loadBalancer.consistentHash",
+        "names no key",
+    ),
+    "table that is not prime": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"loadBalancer": {"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 1000}}}}})],
+        "spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize",
+        "1000 is not a prime number",
+    ),
+    "warm-up of a random choice": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM", "warmupDurationSecs": "10s"}}})],
+        "spec.trafficPolicy.loadBalancer.warmupDurationSecs",
+        "ROUND_ROBIN and LEAST_REQUEST only",
+    ),
+    "shares of localities": (
+        [istio("DestinationRule", "d", {"host": "catalog", "subsets": [{"name": "v1", "labels": {}, "trafficPolicy": {"loadBalancer": {"localityLbSetting": {"distribute": [{"from": "a/*", "to": {"a/*": 70}}]}}}}]})],
+        "spec.subsets[0].trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to",
+        "sum up to 70",
     ),
     "tls server": (
         [istio("Gateway", "g", {"servers": [{"port": {"number": 443, "name": "s", "protocol": "HTTPS"}, "tls": {"mode": "SIMPLE"}, "hosts": ["*"]}]})],

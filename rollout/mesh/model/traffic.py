@@ -1,0 +1,218 @@
+"""What holds for requests to a host: which endpoint is chosen, how many there may be at once, and which are left out.
+
+What a DestinationRule says, without its spelling. Durations are seconds, `None` where nothing was said: then Envoy's
+own default or Istio's holds, which `translate` knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from rollout.mesh.model.problem import Ref
+
+
+class Balancer(Enum):
+    """How an endpoint is chosen; PASSTHROUGH means the address that the client asked for."""
+
+    ROUND_ROBIN = "ROUND_ROBIN"
+    LEAST_REQUEST = "LEAST_REQUEST"
+    RANDOM = "RANDOM"
+    PASSTHROUGH = "CLUSTER_PROVIDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie as a key; with a life (0: the session's) it is set where the client has none."""
+
+    name: str
+    path: str = ""
+    ttl: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashKey:
+    """What is hashed: one of these."""
+
+    header: str = ""
+    cookie: Cookie | None = None
+    query: str = ""
+    source_ip: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsistentHash:
+    """The same endpoint for the same key; on a ring of at least this size, or by a Maglev table."""
+
+    key: HashKey
+    ring: int = 1024
+    maglev: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warmup:
+    """A new endpoint's share grows from a percentage over so long."""
+
+    duration: float
+    minimum: float = 10.0
+    aggression: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalityRules:
+    """What is near, and what takes over: shares by (from, to) patterns, and regions by (from, to)."""
+
+    enabled: bool = True
+    distribute: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    failover: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancer:
+    """How an endpoint is chosen."""
+
+    simple: Balancer = Balancer.LEAST_REQUEST
+    consistent_hash: ConsistentHash | None = None
+    warmup: Warmup | None = None
+    locality: LocalityRules = LocalityRules()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keepalive:
+    """Probes of an idle connection."""
+
+    probes: int | None = None
+    time: int | None = None
+    interval: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionPool:
+    """Limits of connections and requests; unlimited where nothing was said."""
+
+    connections: int | None = None
+    pending: int | None = None
+    requests: int | None = None
+    retries: int | None = None
+    requests_per_connection: int | None = None
+    streams: int | None = None
+    connect_timeout: float | None = None
+    idle_timeout: float | None = None
+    duration: float | None = None
+    keepalive: Keepalive | None = None
+    upgrade: bool = False
+    client_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlierDetection:
+    """Endpoints that fail are left out: after so many failures in a row, for so long, at most so many percent."""
+
+    server_errors: int | None = None
+    gateway_errors: int | None = None
+    local_errors: int | None = None
+    split: bool = False
+    interval: float | None = None
+    ejection: float | None = None
+    most: int | None = None
+    least_healthy: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """Retries as a percentage of the requests under way, and how many are always allowed."""
+
+    percent: float = 20.0
+    least: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficPolicy:
+    """How the endpoints behind one cluster are treated."""
+
+    balancer: LoadBalancer | None = None
+    pool: ConnectionPool | None = None
+    outlier: OutlierDetection | None = None
+    budget: RetryBudget | None = None
+
+    def under(self, other: TrafficPolicy) -> TrafficPolicy:
+        """This one where the other says nothing."""
+        return TrafficPolicy(
+            balancer=other.balancer or self.balancer,
+            pool=other.pool or self.pool,
+            outlier=other.outlier or self.outlier,
+            budget=other.budget or self.budget,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortedPolicy:
+    """A policy with others for single ports, which take nothing over from it but the retry budget, as Istio's."""
+
+    common: TrafficPolicy = TrafficPolicy()
+    ports: tuple[tuple[int, TrafficPolicy], ...] = ()
+
+    def single(self, port: int) -> TrafficPolicy | None:
+        """What a port has of its own."""
+        return dict(self.ports).get(port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """The endpoints of a host with all of these labels."""
+
+    name: str
+    labels: frozenset[tuple[str, str]]
+    traffic: PortedPolicy = PortedPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationPolicy:
+    """A DestinationRule: what holds for requests to a host."""
+
+    ref: Ref
+    created: str
+    host: str
+    traffic: PortedPolicy = PortedPolicy()
+    subsets: tuple[Subset, ...] = ()
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Sorts the oldest first."""
+        return (self.created, self.ref.namespace, self.ref.name)
+
+    def subset(self, name: str) -> Subset | None:
+        """The subset of that name."""
+        return next((subset for subset in self.subsets if subset.name == name), None)
+
+    def on(self, port: int, subset: str = "") -> TrafficPolicy:
+        """What holds on a port, for a subset: its own over the host's, a port's own over both."""
+        found = self.traffic.single(port)
+        if found is None:
+            found = self.traffic.common
+        else:
+            found = replace(found, budget=self.traffic.common.budget)
+        part = self.subset(subset) if subset else None
+        if part is None:
+            return found
+        if (single := part.traffic.single(port)) is not None:
+            return replace(single, budget=part.traffic.common.budget or found.budget)
+        return found.under(part.traffic.common)
+
+    @property
+    def hashes(self) -> bool:
+        """Whether routes to the host have to name a key."""
+        every = (self.traffic, *(subset.traffic for subset in self.subsets))
+        return any(
+            policy.balancer is not None and policy.balancer.consistent_hash is not None
+            for ported in every
+            for policy in (ported.common, *(each for _, each in ported.ports))
+        )
+
+
+NO_POLICY = TrafficPolicy()
+
+
+def traffic_of(policy: DestinationPolicy | None, port: int, subset: str = "") -> TrafficPolicy:
+    """What holds where there may be no rule at all."""
+    return policy.on(port, subset) if policy is not None else NO_POLICY

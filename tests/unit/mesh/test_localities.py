@@ -1,0 +1,62 @@
+"""Who is near to whom: priorities and shares, by caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout.mesh.model.service import Endpoint
+from rollout.mesh.model.traffic import LoadBalancer, LocalityRules, OutlierDetection, TrafficPolicy
+from rollout.mesh.translate.localities import groups
+
+PLACES = ("a/1/x", "a/1/y", "a/2/x", "b/1/x", "c/1/x", "")
+READY = tuple(Endpoint(address=f"10.0.0.{i}", port=80, locality=p) for i, p in enumerate(PLACES))
+OUT = OutlierDetection()
+
+
+def traffic(*, outlier: OutlierDetection | None = OUT, **rules: Any) -> TrafficPolicy:
+    return TrafficPolicy(balancer=LoadBalancer(locality=LocalityRules(**rules)), outlier=outlier)
+
+
+ALL = {"": (0, 6)}
+TABLE: dict[str, tuple[TrafficPolicy, str, dict[str, tuple[int, int]]]] = {
+    "no rule": (TrafficPolicy(), "a/1/x", ALL),
+    "no outlier detection": (traffic(outlier=None), "a/1/x", ALL),
+    "a caller nowhere": (traffic(), "", ALL),
+    "switched off": (traffic(enabled=False), "a/1/x", ALL),
+    "nearest first": (
+        traffic(), "a/1/x",
+        {"a/1/x": (0, 1), "a/1/y": (1, 1), "a/2/x": (2, 1), "": (3, 1), "b/1/x": (3, 1), "c/1/x": (3, 1)},
+    ),
+    "priorities have no gaps": (
+        traffic(), "c/9/x",
+        {"c/1/x": (0, 1), "": (1, 1), "a/1/x": (1, 1), "a/1/y": (1, 1), "a/2/x": (1, 1), "b/1/x": (1, 1)},
+    ),
+    "a region that takes over": (
+        traffic(failover=(("c", "b"),)), "c/1/x",
+        {"c/1/x": (0, 1), "b/1/x": (1, 1), "": (2, 1), "a/1/x": (2, 1), "a/1/y": (2, 1), "a/2/x": (2, 1)},
+    ),
+    "shares": (
+        traffic(distribute=(("a/1/*", (("a/1/*", 80), ("b/*", 20))),)), "a/1/x",
+        {"a/1/x": (0, 4000), "a/1/y": (0, 4000), "b/1/x": (0, 2000)},
+    ),
+    "shares without outlier detection": (
+        traffic(outlier=None, distribute=(("*", (("c/1/x", 100),)),)), "a/1/x", {"c/1/x": (0, 10000)},
+    ),
+    "shares for other callers": (
+        traffic(outlier=None, distribute=(("b/*", (("c/*", 100),)),)), "a/1/x", ALL,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_groups(case: str) -> None:
+    policy, caller, wanted = TABLE[case]
+    found = groups(READY, policy, caller)
+    assert {each.locality: (each.priority, each.weight) for each in found} == wanted
+    assert [each.priority for each in found] == sorted(each.priority for each in found)
+
+
+def test_nothing_is_ready() -> None:
+    assert groups((), traffic(), "a/1/x") == []
