@@ -23,6 +23,7 @@ from rollout.kube.objects import annotations_of
 
 COMMAND = "rollout.dev/command"
 """The annotation."""
+_LONGEST = 200
 REFUSED = "CommandRefused"
 """The reason of the event that says why a command was not carried out."""
 
@@ -59,7 +60,7 @@ def refusal(verb: str, name: str, phase: Phase) -> str:
 
 def decide_command(here: Situation) -> Decision | None:
     """What to do about a command that was not answered yet; None where there is none, or it has to wait."""
-    text = annotations_of(here.obj).get(COMMAND, "")
+    text = annotations_of(here.obj).get(COMMAND, "")[:_LONGEST]
     answered = here.status.command
     if not text or (answered is not None and answered.id == text):
         return None
@@ -88,7 +89,12 @@ def _promote(here: Situation, text: str) -> Decision | None:
     if not isinstance(here.target_ready, Ready):
         return None
     told = Event(f"Promotion of {here.target_name} asked for by command", reason="Promoted")
-    return _answered(here, promote(here), text, told)
+    promoted = promote(here)
+    if promoted.status.phase is Phase.PROMOTING:
+        # While the primary rolls, the canary keeps the share that it has got to.
+        kept = replace(promoted.status, canary_weight=here.status.canary_weight)
+        promoted = replace(promoted, status=kept)
+    return _answered(here, promoted, text, told)
 
 
 def _abort(here: Situation, text: str) -> Decision:

@@ -6,11 +6,12 @@ import pytest
 
 from rollout.api.canary.status import Phase
 from rollout.api.kinds import CANARY
+from rollout.delivery.hooks.call import Refused
 from rollout.delivery.phases.commands import COMMAND, Verb, possible, refusal
 from rollout.delivery.status import Status
 from rollout.judge.checks import NoData, Value
 from rollout.kube.objects import Object
-from tests.unit.delivery.world import KEY, World, initialized
+from tests.unit.delivery.world import KEY, World, canary, deployment, initialized
 
 
 async def command(world: World, text: str) -> Object:
@@ -58,6 +59,46 @@ async def test_promote_skips_the_rest_of_the_analysis() -> None:
     assert world.phase == "Succeeded"
     assert world.image("catalog-primary") == "catalog:2"
     assert "[Promoted] Promotion of catalog.shop asked for by command" in world.events
+
+
+async def test_promote_keeps_the_share_while_the_primary_rolls() -> None:
+    world = await progressing()
+    world.stuck.add("catalog-primary")
+    await command(world, "promote@1")
+    assert (world.phase, world.weight, world.served) == ("Promoting", 20, (80, 20))
+    world.stuck.clear()
+    await world.tick(3)
+    assert (world.phase, world.served) == ("Succeeded", (100, 0))
+
+
+@pytest.mark.parametrize(
+    "gate", ["confirm-rollout", "confirm-traffic-increase", "confirm-promotion"]
+)
+async def test_promote_passes_every_gate(gate: str) -> None:
+    hooks = [{"name": gate, "type": gate, "url": "http://tester/gate"}]
+    world = await initialized(deployment(), canary(analysis={"webhooks": hooks}))
+    world.hooks[gate] = Refused("not yet")
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(8)
+    assert world.phase in {"Waiting", "Progressing", "WaitingPromotion"}
+    await command(world, "promote@1")
+    await world.tick(3)
+    assert world.status["command"]["done"]
+    assert (world.phase, world.image("catalog-primary")) == ("Succeeded", "catalog:2")
+
+
+async def test_abort_of_what_waits_to_begin_leaves_everything() -> None:
+    hooks = [{"name": "gate", "type": "confirm-rollout", "url": "http://tester/gate"}]
+    world = await initialized(deployment(), canary(analysis={"webhooks": hooks}))
+    world.hooks["gate"] = Refused("not yet")
+    world.new_image("catalog:2")
+    await world.settle()
+    assert world.phase == "Waiting"
+    assert (await command(world, "abort@1"))["done"]
+    assert (world.phase, world.served, world.replicas()) == ("Failed", (100, 0), 0)
+    await world.tick(3)
+    assert world.phase == "Failed"
 
 
 async def test_promote_waits_for_the_pods_and_is_then_answered() -> None:
