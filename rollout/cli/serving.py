@@ -38,6 +38,8 @@ class Provider(StrEnum):
     """Who routes the traffic."""
 
     ISTIO = "istio"
+    GATEWAY_API = "gatewayapi:v1"
+    KUBERNETES = "kubernetes"
 
 
 def register(app: typer.Typer) -> None:
@@ -70,7 +72,10 @@ def controller(
         str, typer.Option(help="Labels that select a target's pods, the first that it has counts.")
     ] = "app,name,app.kubernetes.io/name",
     include_label_prefix: Annotated[
-        str, typer.Option(help="Copy labels with these prefixes to the primary; * means all, empty none.")
+        str,
+        typer.Option(
+            help="Copy labels with these prefixes to the primary; * means all, empty none."
+        ),
     ] = "",
     enable_config_tracking: Annotated[
         str,

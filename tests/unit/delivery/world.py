@@ -18,6 +18,8 @@ from rollout.api.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     DESTINATION_RULE,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
     METRIC_TEMPLATE,
     SECRET,
     SERVICE,
@@ -30,7 +32,7 @@ from rollout.delivery.hooks.call import Agreed, HookCall, Outcome
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.reconcile import Reconciler
-from rollout.delivery.routing import router_for
+from rollout.delivery.routing import router_of
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.judge.checks import Answer, Check, QueryFailed, Source, Value
 from rollout.judge.thresholds import Measure
@@ -49,7 +51,10 @@ KINDS = (
     SECRET,
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
+    HTTP_ROUTE,
+    GRPC_ROUTE,
 )
+_GATEWAYS = (HTTP_ROUTE, GRPC_ROUTE)
 KEY = Key("shop", "catalog-release")
 START = datetime(2026, 1, 20, 22, 50, 16, tzinfo=UTC)
 INTERVAL = timedelta(seconds=45)
@@ -178,6 +183,7 @@ class World:
         self.deaths = 0
         self.witnesses: list[Callable[[Kind, Object, Object], None]] = []
         self.stuck: set[str] = set()
+        self.accepting = True
         self._version = 0
         self._again = False
         for obj in objects or (deployment(), canary()):
@@ -258,9 +264,10 @@ class World:
 
     @property
     def served(self) -> tuple[int, int] | None:
-        router = router_for("istio")
+        release = self.need(CANARY, KEY.name)
+        router = router_of(release, self.settings.mesh_provider)
         assert router is not None
-        weights = router.weights(self.need(CANARY, KEY.name), self.get)
+        weights = router.weights(release, self.get)
         return (weights.primary, weights.canary) if weights else None
 
     def replicas(self, name: str = "catalog") -> int:
@@ -288,7 +295,11 @@ class World:
         if old and "status" in old and "status" not in obj:
             stored["status"] = old["status"]
         self.stores[kind].put(stored, announced=True)
-        if kind == VIRTUAL_SERVICE and self.served and [self.served] != self.shares[-1:]:
+        if (
+            kind in {VIRTUAL_SERVICE, *_GATEWAYS}
+            and self.served
+            and [self.served] != self.shares[-1:]
+        ):
             self.shares.append(self.served)
         return stored
 
@@ -313,7 +324,21 @@ class World:
         for each in self.stores[DEPLOYMENT].list():
             if each["metadata"]["name"] not in self.stuck:
                 moved |= self.report(each["metadata"]["name"])
+        for kind in _GATEWAYS if self.accepting else ():
+            for each in self.stores[kind].list():
+                moved |= self.accept(kind, each)
         return moved
+
+    def accept(self, kind: Kind, route: Object, **condition: Any) -> bool:
+        """Set a route's status as its Gateway's controller would."""
+        generation = route["metadata"]["generation"]
+        accepted = {"type": "Accepted", "status": "True", "observedGeneration": generation}
+        parent = {"parentRef": {"name": "gateway"}, "conditions": [{**accepted, **condition}]}
+        status = {"parents": [parent]}
+        if route.get("status") == status:
+            return False
+        self.put({**route, "status": status}, kind)
+        return True
 
     def report(self, name: str, *, available: int | None = None, **status: Any) -> bool:
         """Set a Deployment's status as its controller would: all pods updated, `available` of them serving."""
