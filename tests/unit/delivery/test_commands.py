@@ -101,6 +101,29 @@ async def test_abort_of_what_waits_to_begin_leaves_everything() -> None:
     assert world.phase == "Failed"
 
 
+COUNTED: Object = {"stepWeight": None, "maxWeight": None, "iterations": 4}
+MATCH = [{"headers": {"cookie": {"exact": "canary"}}}]
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [COUNTED, {**COUNTED, "match": MATCH}, {**COUNTED, "mirror": True}, {"mirror": True}],
+    ids=["blue/green", "A/B", "blue/green with mirroring", "weighted with mirroring"],
+)
+@pytest.mark.parametrize(("verb", "end"), [("promote", "Succeeded"), ("abort", "Failed")])
+async def test_every_strategy_can_be_steered(analysis: Object, verb: str, end: str) -> None:
+    world = await initialized(deployment(), canary(analysis=analysis))
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    assert world.phase == "Progressing"
+    assert (await command(world, f"{verb}@1"))["done"]
+    await world.tick(4)
+    assert (world.phase, world.replicas()) == (end, 0)
+    image = "catalog:2" if verb == "promote" else "catalog:1"
+    assert world.image("catalog-primary") == image
+
+
 async def test_promote_waits_for_the_pods_and_is_then_answered() -> None:
     world = await initialized()
     world.stuck.add("catalog")
