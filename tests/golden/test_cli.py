@@ -105,13 +105,19 @@ def shown(phase: str, weight: int = 0, **more: object) -> Object:
 
 
 def made(
-    status: Object, *, suspend: bool = False, image: str = "catalog:1", pods: bool = True
+    status: Object,
+    *,
+    suspend: bool = False,
+    image: str = "catalog:1",
+    pods: bool = True,
+    iterations: int = 0,
 ) -> CanaryView:
     target, primary = deployment(image), deployment()
     primary["metadata"] = {**primary["metadata"], "name": "catalog-primary"}
     for each in (target, primary):
         each["status"] = {"updatedReplicas": 2, "availableReplicas": 2}
-    release = canary(suspend=suspend)
+    counted = {"stepWeight": None, "maxWeight": None, "iterations": iterations}
+    release = canary(suspend=suspend, analysis=counted if iterations else {})
     release["status"] = {"lastAppliedSpec": revision_of(target), **status}
     both = {
         "catalog": [
@@ -151,6 +157,7 @@ VIEWS = {
         pods=False,
     ),
     "waiting": made(shown("WaitingPromotion", 50), pods=False),
+    "counted": made(shown("Progressing", iterations=3), pods=False, iterations=5),
     "promoting": made(shown("Promoting"), pods=False),
     "succeeded": made(shown("Succeeded"), pods=False),
     "failed": made(shown("Failed", history=RUNS[:3]), pods=False),

@@ -117,12 +117,14 @@ def _route_listener(port: int, routes: Json) -> Json:
     kind = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
     router = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
     cors = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"
+    fault = "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"
     manager = {
         "@type": f"{kind}.HttpConnectionManager",
         "stat_prefix": "golden",
         "route_config": routes,
         "http_filters": [
             {"name": "envoy.filters.http.cors", "typed_config": {"@type": cors}},
+            {"name": "envoy.filters.http.fault", "typed_config": {"@type": fault}},
             {"name": "envoy.filters.http.router", "typed_config": {"@type": router}},
         ],
     }

@@ -21,6 +21,7 @@ from rollout.api.istio.http import (
 from rollout.api.istio.match import CorsPolicy, Headers
 from rollout.api.istio.virtualservice import VirtualService
 from rollout.mesh.ingest.envoyable import header_value, regex_fault
+from rollout.mesh.ingest.faults import fault_of
 from rollout.mesh.ingest.hosts import gateway_key, resolve
 from rollout.mesh.ingest.matches import exact_or, match_of
 from rollout.mesh.model import routing as ir
@@ -81,9 +82,8 @@ class _Rule:
 
     def route(self) -> ir.Route:
         http = self._http
-        for name, given in (("delegate", http.delegate), ("fault", http.fault)):
-            if given is not None:
-                raise Refused(f".{name}", "is not acted upon by this version", _UNSUPPORTED)
+        if http.delegate is not None:
+            raise Refused(".delegate", "is not acted upon by this version", _UNSUPPORTED)
         return ir.Route(
             index=self._index,
             name=http.name or "",
@@ -95,7 +95,16 @@ class _Rule:
             retries=_retries(http.retries),
             mirrors=tuple(self._mirrors()),
             cors=_cors(http.cors_policy),
+            fault=self._fault(),
         )
+
+    def _fault(self) -> ir.Fault | None:
+        if self._http.fault is None:
+            return None
+        found = fault_of(self._http.fault)
+        if isinstance(found, ir.Fault):
+            return found
+        raise Refused(f".fault{found.field}", found.reason, found.remedy)
 
     def _match(self, index: int, request: object) -> ir.Match:
         found = match_of(request, self._namespace)  # type: ignore[arg-type]

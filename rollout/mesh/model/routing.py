@@ -134,6 +134,31 @@ class Cors:
     credentials: bool | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """A percentage of requests waits for so many seconds."""
+
+    seconds: float
+    percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """A percentage of requests is answered with a status: HTTP's, or gRPC's number."""
+
+    percent: float = 100.0
+    http: int = 0
+    grpc: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is done to requests on purpose before they are sent on."""
+
+    delay: Delay | None = None
+    abort: Abort | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One rule: any of `matches` (none: everything) leads to one action; `index` is its place in the resource."""
@@ -148,6 +173,7 @@ class Route:
     retries: Retries | None = None
     mirrors: tuple[Mirror, ...] = ()
     cors: Cors | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

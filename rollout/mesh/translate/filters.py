@@ -8,13 +8,14 @@ from enum import Flag, auto
 from typing import Any
 
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
 
 from rollout.mesh.model.service import Workload
-from rollout.mesh.translate import cors
+from rollout.mesh.translate import cors, faults
 from rollout.mesh.translate.resource import pack
 from rollout.mesh.translate.telemetry import peer_reader, peer_writer
 
@@ -40,6 +41,7 @@ TABLE = (
     Filter("envoy.filters.http.header_to_metadata", Side.INBOUND, lambda _: peer_reader()),
     Filter("envoy.filters.http.header_mutation", Side.OUTBOUND | Side.GATEWAY, peer_writer),
     Filter(cors.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: cors_pb2.Cors()),
+    Filter(faults.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: fault_pb2.HTTPFault()),
     Filter(
         "envoy.filters.http.router",
         Side.INBOUND | Side.OUTBOUND | Side.GATEWAY,

@@ -15,6 +15,8 @@ from google.protobuf import wrappers_pb2
 from rollout.mesh.model.routing import DirectResponse, Match, Redirect, Route
 from rollout.mesh.translate import names
 from rollout.mesh.translate.cors import FILTER, cors_policy
+from rollout.mesh.translate.faults import FILTER as FAULT
+from rollout.mesh.translate.faults import fault_policy
 from rollout.mesh.translate.headers import authority, edit_headers
 from rollout.mesh.translate.matches import route_match
 from rollout.mesh.translate.mirror import mirror_policies
@@ -73,6 +75,8 @@ def _route(route: Route, match: Match | None, cluster_of: ClusterOf) -> Any:
     edit_headers(found, route.headers)
     if route.cors is not None:
         found.typed_per_filter_config[FILTER].CopyFrom(pack(cors_policy(route.cors)))
+    if route.fault is not None:
+        found.typed_per_filter_config[FAULT].CopyFrom(pack(fault_policy(route.fault)))
     return found
 
 

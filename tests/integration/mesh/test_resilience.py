@@ -53,6 +53,11 @@ class Scene:
         await until(lambda: self._modified(before), "Envoy has the rule")
         await until(self._answers, "the cluster is warm")
 
+    async def fault(self, fault: Object) -> None:
+        """Sets the route's fault, and waits until Envoy makes it."""
+        rules = [{"route": [{"destination": {"host": "shop"}}], "fault": fault}]
+        await self.client.patch(VIRTUAL_SERVICE, self.namespace, "shop", {"spec": {"http": rules}})
+
     async def _modified(self, before: int) -> bool:
         return await self.stat("cluster_manager.cluster_modified", whole=True) > before
 
@@ -148,3 +153,30 @@ async def test_a_key_stays_with_an_endpoint(scene: Scene) -> None:
         assert sorted(asked) == [0, 4]
         used[asked.index(4)] += 1
     assert len(used) == 2
+
+
+async def test_a_share_of_requests_is_aborted(scene: Scene) -> None:
+    await scene.fault({"abort": {"httpStatus": 418, "percentage": {"value": 100}}})
+    await until(lambda: _only(scene, 418), "all requests are aborted")
+    await scene.fault({"abort": {"httpStatus": 418, "percentage": {"value": 30}}})
+    await until(lambda: _only(scene, 200), "some requests are not aborted")
+    found = await scene.ask(400, at_once=4)
+    # Five standard deviations of 400 at 0.3.
+    assert 74 <= found[418] <= 166
+    assert found.total() == found[418] + found[200]
+
+
+async def test_requests_are_delayed(scene: Scene) -> None:
+    await scene.fault({"delay": {"fixedDelay": "0.3s"}})
+    await until(lambda: _slow(scene), "requests are delayed")
+    assert await scene.ask(1) == {200: 1}
+
+
+async def _only(scene: Scene, status: int) -> bool:
+    return (await scene.ask(1))[status] == 1
+
+
+async def _slow(scene: Scene) -> bool:
+    began = asyncio.get_running_loop().time()
+    await scene.ask(1)
+    return asyncio.get_running_loop().time() - began >= 0.3

@@ -146,6 +146,13 @@ def rules(draw: st.DrawFn) -> Json:
         "headers": st.fixed_dictionaries({"request": st.fixed_dictionaries(
             {}, optional={"set": st.dictionaries(TEXT, TEXT, max_size=2), "remove": st.lists(TEXT, max_size=2)}
         )}),
+        "fault": st.fixed_dictionaries({}, optional={
+            "delay": st.fixed_dictionaries({}, optional={
+                "fixedDelay": st.sampled_from(["1s", "0s", "x"]), "percent": st.integers(-1, 101)}),
+            "abort": st.fixed_dictionaries({}, optional={
+                "httpStatus": st.integers(0, 700), "grpcStatus": TEXT,
+                "percentage": st.fixed_dictionaries({"value": st.floats(0, 120)})}),
+        }),
         "unheardOf": st.just(1),
     }  # fmt: skip
     return action | draw(st.fixed_dictionaries({}, optional=extras))

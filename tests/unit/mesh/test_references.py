@@ -92,10 +92,30 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
         "spec.http[0].match[0].sourceLabels",
         "not acted upon",
     ),
-    "fault": (
-        [virtual_service({**to(), "fault": {"abort": {"httpStatus": 500, "percentage": {"value": 1}}}})],
-        "spec.http[0].fault",
+    "delegate": (
+        [virtual_service({"delegate": {"name": "other"}})],
+        "spec.http[0].delegate",
         "not acted upon",
+    ),
+    "fault without a status": (
+        [virtual_service({**to(), "fault": {"abort": {"percentage": {"value": 1}}}})],
+        "spec.http[0].fault.abort.httpStatus",
+        "is missing",
+    ),
+    "fault with an odd status": (
+        [virtual_service({**to(), "fault": {"abort": {"httpStatus": 99}}})],
+        "spec.http[0].fault.abort.httpStatus",
+        "99 is not a status",
+    ),
+    "fault with an odd gRPC status": (
+        [virtual_service({**to(), "fault": {"abort": {"grpcStatus": "BROKEN"}}})],
+        "spec.http[0].fault.abort.grpcStatus",
+        "'BROKEN' is not a gRPC status",
+    ),
+    "delay of no length": (
+        [virtual_service({**to(), "fault": {"delay": {"percentage": {"value": 1}}}})],
+        "spec.http[0].fault.delay.fixedDelay",
+        "is missing",
     ),
     "TLS to the destination": (
         [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}})],
