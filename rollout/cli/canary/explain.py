@@ -42,7 +42,9 @@ def _state(view: CanaryView, now: datetime) -> Iterator[str]:
 
 
 def _progress(view: CanaryView, now: datetime) -> Iterator[str]:
-    if view.steps:
+    if view.iterations_wanted:
+        yield f"Checks made: {view.iterations} of {view.iterations_wanted}; {view.weight}% of the requests are the canary's."
+    elif view.steps:
         yield f"The canary gets {view.weight}% of the requests: step {view.step} of {len(view.steps)}, up to {max(view.steps)}%."
     if view.failed_checks:
         more = max(0, view.threshold - view.failed_checks)

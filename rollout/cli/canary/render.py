@@ -36,7 +36,10 @@ def listing(views: Iterable[CanaryView], now: datetime, *, namespaces: bool) -> 
         "REASON",
     )
     for view in views:
-        steps = f"{bar(view)} {view.step}/{len(view.steps)}" if view.steps else "-"
+        if view.iterations_wanted:
+            steps = f"{bar(view)} {view.iterations}/{view.iterations_wanted}"
+        else:
+            steps = f"{bar(view)} {view.step}/{len(view.steps)}" if view.steps else "-"
         table.add_row(
             *([view.namespace] if namespaces else []),
             view.name,
@@ -97,7 +100,9 @@ def _facts(view: CanaryView, now: datetime) -> Table:
         facts.add_row("Message:", message)
     facts.add_row("Target:", f"Deployment {view.target}")
     weight = f"canary {view.weight}%, primary {100 - view.weight}%"
-    if view.steps:
+    if view.iterations_wanted:
+        weight += f"  {bar(view)} check {view.iterations} of {view.iterations_wanted}"
+    elif view.steps:
         weight += f"  {bar(view)} step {view.step} of {len(view.steps)}"
     facts.add_row("Weight:", weight)
     facts.add_row("Failed checks:", f"{view.failed_checks} of {view.threshold}")

@@ -71,6 +71,8 @@ class CanaryView:
     failed_checks: int = 0
     threshold: int = 0
     steps: tuple[int, ...] = ()
+    iterations: int = 0
+    iterations_wanted: int = 0
     interval: timedelta | None = None
     moved: datetime | None = None
     created: datetime | None = None
@@ -143,6 +145,8 @@ def view(
         failed_checks=status.failed_checks,
         threshold=parsed.threshold if parsed else 0,
         steps=parsed.steps if parsed else (),
+        iterations=status.iterations,
+        iterations_wanted=(parsed.spec.analysis.iterations or 0) if parsed else 0,
         interval=parsed.interval() if parsed else None,
         moved=status.last_transition,
         created=parse_time(metadata.get("creationTimestamp")),

@@ -37,9 +37,12 @@ def glyph(view: CanaryView) -> str:
 
 
 def bar(view: CanaryView, width: int = 10) -> str:
-    """How far the canary's share has come, as ▰▰▱▱▱."""
-    most = max(view.steps, default=100)
-    filled = min(width, round(width * view.weight / most)) if most else 0
+    """How far the canary's share has come, or the count of its checks, as ▰▰▱▱▱."""
+    if view.iterations_wanted:
+        done, most = view.iterations, view.iterations_wanted
+    else:
+        done, most = view.weight, max(view.steps, default=100)
+    filled = min(width, round(width * done / most)) if most else 0
     return "▰" * filled + "▱" * (width - filled)
 
 
