@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from rollout.api.kinds import CANARY
 from rollout.judge.checks import Value
-from tests.unit.delivery.world import KEY, World, initialized
+from tests.unit.delivery.world import KEY, World, canary, deployment, initialized
 
 TARGET = {"name": "catalog", "namespace": "shop"}
 
@@ -47,3 +51,20 @@ async def test_the_series_of_a_canary_end_with_it() -> None:
     assert value(world, "flagger_canary_total", namespace="shop") == 0
     assert value(world, "flagger_canary_status", **TARGET) is None
     assert value(world, "flagger_canary_weight", workload="catalog", namespace="shop") is None
+
+
+@pytest.mark.parametrize(
+    ("analysis", "label"),
+    [({}, "ab-testing"), ({"match": None}, "blue-green"), ({"skip": True}, "blue-green")],
+)
+async def test_successes_by_strategy(analysis: dict[str, Any], label: str) -> None:
+    skipped = analysis.pop("skip", False)
+    match = [{"headers": {"x": {"exact": "y"}}}] if not skipped else None
+    counted = {"stepWeight": None, "iterations": 1, "match": match, **analysis}
+    world = await initialized(deployment(), canary(analysis=counted, skipAnalysis=skipped))
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(6)
+    how = "skipped" if skipped else "completed"
+    outcome = {"deployment_strategy": label, "analysis_status": how, **TARGET}
+    assert value(world, "flagger_canary_successes_total", **outcome) == 1
