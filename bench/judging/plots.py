@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.judging.classic import Rule
 
 _COLOURS = ("#1f6feb", "#cf222e", "#9a6700", "#57606a")
-_WIDTH, _HEIGHT = 640, 330
+_WIDTH, _HEIGHT = 760, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 20, 64, 46
 
 
@@ -50,9 +50,9 @@ def _detection(curves: Mapping[str, Sequence[float]]) -> str:
     ]
     for colour, times in zip(_COLOURS, ordered.values(), strict=False):
         points, found = [at(0, 0)], 0.0
-        for time in sorted(each for each in times if each < most):
+        for time, count in sorted(Counter(each for each in times if each < most).items()):
             points.append(at(time, found))
-            found += 1 / len(times)
+            found += count / len(times)
             points.append(at(time, found))
         points.append(at(most, found))
         inner.append(
@@ -72,14 +72,7 @@ def _false_alarms(figures: Mapping[str, float], rules: Sequence[Rule]) -> str:
             "equal versions, 0.5 % errors, 10 canary req/s, 10 min",
         )
     ]
-    top = 5 * math.ceil(
-        max(
-            figures[f"null_0.5pct_cluster{cluster}_false_pct{suffix}"]
-            for cluster in clusters
-            for suffix in series.values()
-        )
-        / 5
-    )
+    top = 100
     for step in range(6):
         value = top * step / 5
         inner.append(_text(_LEFT - 6, _y(step / 5) + 4, f"{value:g}", "end"))

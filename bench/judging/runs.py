@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -39,3 +40,9 @@ def judged(generate: Generator, case: Traffic, config: Shares, seed: int) -> Out
         if said is Verdict.NOT_WORSE and kept is None:
             kept = number * case.tick
     return Outcome(worse=None, kept=kept, served=served)
+
+
+def quantile(times: Sequence[float | None], part: float) -> float:
+    """A quantile of the seconds until a decision; infinite where fewer decided. Never below an observed value."""
+    ordered = sorted(math.inf if time is None else time for time in times)
+    return ordered[min(math.ceil(part * len(ordered)), len(ordered)) - 1]

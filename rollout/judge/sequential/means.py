@@ -17,8 +17,10 @@ from rollout.judge.sequential.verdicts import Verdict
 
 _PRIOR = 4.0
 """The precision of the mixture over effect sizes: best for decisions after about fifty readings."""
-LEAST_READINGS = 5
-_MOST_CORRELATION = 0.9
+LEAST_READINGS = 20
+"""Fewer say too little of the readings' variance and of how closely they follow each other."""
+_MOST_CORRELATION = 0.95
+_MARGIN = 2.0
 
 
 def update(state: MeanState, reading: Reading, config: Mean) -> MeanState:
@@ -76,16 +78,19 @@ def _evidence(state: MeanState) -> float:
     # The part of the squares that the mean does not explain, never quite 0: a constant has no certain variance.
     explained = min(state.excess * state.excess / ((n + _PRIOR) * state.squares), 1.0)
     evidence = 0.5 * math.log(_PRIOR / (n + _PRIOR)) - 0.5 * n * math.log1p(-explained)
-    return max(evidence, 0.0) / dispersion(state)
+    return evidence / dispersion(state) if evidence > 0 else 0.0
 
 
 def dispersion(state: MeanState) -> float:
-    """By how much autocorrelation makes the readings worth less than independent ones."""
+    """By how much autocorrelation makes the readings worth less than independent ones.
+
+    The correlation of neighbours is taken two standard errors higher than it was seen.
+    """
     n = state.readings
     mean = state.excess / n if n else 0.0
     variance = state.squares - n * mean * mean
     if n < 3 or variance <= 1e-12 * state.squares:
         return 1.0
-    correlation = (state.products - (n - 1) * mean * mean) / variance
+    correlation = (state.products - (n - 1) * mean * mean) / variance + _MARGIN / math.sqrt(n)
     bounded = min(max(correlation, 0.0), _MOST_CORRELATION)
     return (1 + bounded) / (1 - bounded)

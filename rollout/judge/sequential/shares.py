@@ -123,9 +123,10 @@ def verdict(state: SharesState, config: Shares) -> Verdict:
     if _reachable(state, bound) and worse_evidence(state, config) >= bound:
         return Verdict.WORSE
     bound = -math.log(config.beta)
-    if all(kept_evidence(state, config, edge) >= bound for edge in watched(state)):
-        return Verdict.NOT_WORSE
-    return Verdict.UNDECIDED
+    for edge in watched(state):
+        if kept_evidence(state, config, edge) < bound:
+            return Verdict.UNDECIDED
+    return Verdict.NOT_WORSE
 
 
 def watched(state: SharesState) -> tuple[int, ...]:
