@@ -33,6 +33,7 @@ from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
 from rollout.delivery.reconcile import Reconciler
 from rollout.delivery.routing import router_of
+from rollout.delivery.routing.istio import IstioRouter
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.judge.checks import Answer, Check, QueryFailed, Source, Value
 from rollout.judge.thresholds import Measure
@@ -265,8 +266,8 @@ class World:
     @property
     def served(self) -> tuple[int, int] | None:
         release = self.need(CANARY, KEY.name)
-        router = router_of(release, self.settings.mesh_provider)
-        assert router is not None
+        # Of a provider without a router nothing is known; Istio's routes are what was there before.
+        router = router_of(release, self.settings.mesh_provider) or IstioRouter()
         weights = router.weights(release, self.get)
         return (weights.primary, weights.canary) if weights else None
 
