@@ -15,11 +15,12 @@ from rollout.kube.objects import Object
 async def install_crds(client: Client, *, seconds: float = 30) -> dict[str, Object]:
     """Create what is missing; the CRDs as established, by name. TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
-        found = await asyncio.gather(*(_installed(client, crd) for crd in definitions().values()))
+        found = await asyncio.gather(*(installed(client, crd) for crd in definitions().values()))
     return {crd["metadata"]["name"]: crd for crd in found}
 
 
-async def _installed(client: Client, crd: Object) -> Object:
+async def installed(client: Client, crd: Object) -> Object:
+    """Create one CRD where it is missing; it, as established."""
     name = crd["metadata"]["name"]
     while True:
         try:

@@ -294,13 +294,17 @@ OBSTACLES: dict[str, tuple[Object, str]] = {
     "accepted": ({}, ""),
     "refused": (
         {"status": "False", "reason": "NotAllowedByListeners", "message": "wrong namespace"},
-        "HTTPRoute shop/catalog: Gateway theirs does not accept it:"
-        " NotAllowedByListeners: wrong namespace (mend the route or the Gateway)",
+        (
+            "HTTPRoute shop/catalog: Gateway theirs does not accept it:"
+            " NotAllowedByListeners: wrong namespace (mend the route or the Gateway)"
+        ),
     ),
     "late": (
         {"observedGeneration": 0},
-        "HTTPRoute shop/catalog: Gateway theirs has not seen its present generation yet"
-        " (is its controller running?)",
+        (
+            "HTTPRoute shop/catalog: Gateway theirs has not seen its present generation yet"
+            " (is its controller running?)"
+        ),
     ),
 }
 
