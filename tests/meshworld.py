@@ -45,7 +45,7 @@ class World:
 
     def put(self, obj: Json) -> None:
         metadata = obj["metadata"]
-        key = (metadata["namespace"], metadata["name"])
+        key = (metadata.get("namespace", ""), metadata["name"])
         match obj["kind"]:
             case "Service":
                 self.feed.service(*key, obj)
@@ -53,6 +53,8 @@ class World:
                 service = metadata["labels"]["kubernetes.io/service-name"]
                 self._slices.setdefault((key[0], service), {})[key[1]] = obj
                 self.feed.slice(obj)
+            case "Node":
+                self.feed.node(key[1], obj)
             case "Pod":
                 self._pods[key] = obj
             case kind if kind in ROUTING_KINDS:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rollout.api.kinds import ENDPOINT_SLICE, POD, SERVICE
+from rollout.api.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -31,7 +31,7 @@ from rollout.kube.writer import Writer
 from rollout.mesh.hub import Hub
 from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.references import dangling
-from rollout.mesh.ingest.services import trim_pod
+from rollout.mesh.ingest.services import trim_node, trim_pod
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
 from rollout.mesh.metrics import Metrics
@@ -71,6 +71,7 @@ class ControlPlane:
         self.metrics = metrics or Metrics()
         self.cache = Cache(client, metrics=KubeMetrics(self.metrics.registry))
         self.pods = self.cache.watch(POD, trim=trim_pod)
+        self._nodes = self.cache.watch(NODE, trim=trim_node)
         self._services = self.cache.watch(SERVICE)
         self._slices = self.cache.watch(ENDPOINT_SLICE)
         self._routing = {
@@ -107,11 +108,16 @@ class ControlPlane:
     def _subscribe(self) -> None:
         self._slices.index(_BY_SERVICE, _services_of)
         self._slices.index(_BY_POD, _pods_of)
+        self._nodes.subscribe(self._on_node)
         self._services.subscribe(self._on_service)
         self._slices.subscribe(self._on_slice)
         self.pods.subscribe(self._on_pod)
         for store in self._routing.values():
             store.subscribe(self._on_routing)
+
+    def _on_node(self, change: Change) -> None:
+        self._feed.node(change.key.name, change.new)
+        self._pusher.trigger()
 
     def _on_service(self, change: Change) -> None:
         self._feed.service(*change.key, change.new)

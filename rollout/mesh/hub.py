@@ -128,7 +128,7 @@ class Hub:
         regrouped = False
         for connection, client in self.clients.items():
             who = client.proxy
-            if dirty.services:
+            if dirty.services or dirty.places:
                 who = proxy(connection.node, self._pod_of(*client.pod), self._registry)
             if who != client.proxy:
                 client.proxy, regrouped = who, True

@@ -47,6 +47,12 @@ class Feed:
         if name := (metadata.get("labels") or {}).get(_SERVICE_LABEL):
             self._stale.add((metadata["namespace"], name))
 
+    def node(self, name: str, obj: Json | None) -> None:
+        """A Node came, changed or (None) went: where it is moves the endpoints on it."""
+        labels = (obj["metadata"].get("labels") or {}) if obj else {}
+        if self._registry.set_place(name, services.node_locality(labels)):
+            self._stale.update((s.namespace, s.name) for s in self._registry.services.values())
+
     def flush(self) -> None:
         """Reads the endpoints of all services concerned, each once."""
         stale, self._stale = self._stale, set()
@@ -55,7 +61,8 @@ class Feed:
             found = self._registry.services.get(host)
             ports = {}
             if found is not None:
-                ports = services.endpoints(found, self._slices_of(namespace, name), self._pod_of)
+                pieces = self._slices_of(namespace, name)
+                ports = services.endpoints(found, pieces, self._pod_of, self._registry.places)
             self._registry.set_endpoints(host, ports)
 
     def routing(self, kind: str, namespace: str, name: str, obj: Json | None) -> None:

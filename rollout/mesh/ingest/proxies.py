@@ -52,7 +52,9 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
         ),
         # Only gateways are chosen by labels; without them a workload's pods are equal.
         labels=pairs if kind is ProxyType.ROUTER else frozenset(),
-        locality=locality(labels) or _own_locality(node),
+        locality=locality(labels)
+        or registry.places.get(str(metadata.get("NODE_NAME", "")), "")
+        or _own_locality(node),
     )
 
 

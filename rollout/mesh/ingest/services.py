@@ -75,9 +75,9 @@ def protocol(port: Json) -> Protocol:
 
 
 def endpoints(
-    service: Service, slices: Iterable[Json], pod_of: PodOf
+    service: Service, slices: Iterable[Json], pod_of: PodOf, places: Mapping[str, str]
 ) -> dict[int, tuple[Endpoint, ...]]:
-    """The ready endpoints of a service by its port numbers. A pod that is being deleted is left out at once."""
+    """The ready endpoints of a service by its port numbers; `places` says where nodes are. A pod that is being deleted is left out at once."""
     found: dict[int, set[Endpoint]] = {}
     for piece in slices:
         numbers = _slice_ports(service, piece)
@@ -86,6 +86,7 @@ def endpoints(
             if not _usable(entry, pod):
                 continue
             labels, workload = labels_and_workload(pod, service.namespace)
+            place = locality(dict(labels)) or places.get(entry.get("nodeName") or "", "")
             for address in entry.get("addresses") or ():
                 for number, target in numbers:
                     endpoint = Endpoint(
@@ -93,7 +94,7 @@ def endpoints(
                         port=target,
                         labels=labels,
                         workload=workload,
-                        locality=locality(dict(labels)),
+                        locality=place,
                     )
                     found.setdefault(number, set()).add(endpoint)
     return {
@@ -144,6 +145,24 @@ def labels_and_workload(
 def locality(labels: Mapping[str, str]) -> str:
     """What a pod says of its place, by a label whose dots stand for slashes; empty where it says nothing."""
     return labels.get(_LOCALITY, "").replace(".", "/")
+
+
+def node_locality(labels: Mapping[str, str]) -> str:
+    """Where a node is, by its labels."""
+    parts = (
+        labels.get("topology.kubernetes.io/region")
+        or labels.get("failure-domain.beta.kubernetes.io/region"),
+        labels.get("topology.kubernetes.io/zone")
+        or labels.get("failure-domain.beta.kubernetes.io/zone"),
+        labels.get("topology.istio.io/subzone"),
+    )
+    return "/".join(part or "" for part in parts).rstrip("/")
+
+
+def trim_node(node: dict[str, Any]) -> dict[str, Any]:
+    """What the mesh needs of a node: its labels, not its heartbeats."""
+    metadata = node["metadata"]
+    return {"metadata": {k: metadata.get(k) for k in ("name", "uid", "resourceVersion", "labels")}}
 
 
 def workload(*, namespace: str, name: str, labels: Mapping[str, str], account: str) -> Workload:

@@ -21,7 +21,7 @@ Ports = dict[int, tuple[Endpoint, ...]]
 
 @dataclass(slots=True)
 class Dirty:
-    """What changed: hosts whose services, endpoints, rules or routes did, and whether gateways did.
+    """What changed: hosts whose services, endpoints, rules or routes did, and whether gateways or nodes' places did.
 
     `objects` are the routing objects behind it.
     """
@@ -31,12 +31,12 @@ class Dirty:
     policies: set[str] = field(default_factory=set)
     routes: set[str] = field(default_factory=set)
     gateways: bool = False
+    places: bool = False
     objects: set[Ref] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(
-            self.services or self.endpoints or self.policies or self.routes or self.gateways
-        )
+        hosts = self.services or self.endpoints or self.policies or self.routes
+        return bool(hosts or self.gateways or self.places)
 
 
 class Registry:
@@ -49,6 +49,7 @@ class Registry:
         self.tables: dict[Ref, RouteTable] = {}
         self.policies: dict[Ref, DestinationPolicy] = {}
         self.gateways: dict[Ref, Gateway] = {}
+        self.places: dict[str, str] = {}
         self._mesh: dict[str, list[RouteTable]] = {}
         self._gateway_tables: dict[str, list[RouteTable]] = {}
         self._leading_to: dict[str, set[Ref]] = {}
@@ -130,6 +131,14 @@ class Registry:
         else:
             self.gateways[ref] = gateway
         self._dirty.gateways = True
+
+    def set_place(self, node: str, locality: str) -> bool:
+        """Notes where a node is (`region/zone/subzone`, empty where unknown or gone); whether that is news."""
+        if self.places.get(node, "") == locality:
+            return False
+        self.places[node] = locality
+        self._dirty.places = True
+        return True
 
     def canonical(self, host: str) -> str:
         """The fully qualified host behind `name.namespace` and `name.namespace.svc`; others stay as they are."""

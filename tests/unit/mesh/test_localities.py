@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from rollout.mesh.ingest.proxies import proxy
 from rollout.mesh.model.service import Endpoint
 from rollout.mesh.model.traffic import LoadBalancer, LocalityRules, OutlierDetection, TrafficPolicy
 from rollout.mesh.translate.localities import groups
+from tests.meshworld import World
 
 PLACES = ("a/1/x", "a/1/y", "a/2/x", "b/1/x", "c/1/x", "")
 READY = tuple(Endpoint(address=f"10.0.0.{i}", port=80, locality=p) for i, p in enumerate(PLACES))
@@ -60,3 +62,44 @@ def test_groups(case: str) -> None:
 
 def test_nothing_is_ready() -> None:
     assert groups((), traffic(), "a/1/x") == []
+
+
+def node(name: str, zone: str) -> dict[str, Any]:
+    labels = {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone}
+    return {"kind": "Node", "metadata": {"name": name, "labels": labels}}
+
+
+def test_nodes_say_where_pods_are_and_pods_may_say_otherwise() -> None:
+    def ready(address: str, pod: str, on: str) -> dict[str, Any]:
+        target = {"kind": "Pod", "name": pod}
+        return {"addresses": [address], "nodeName": on, "targetRef": target}
+
+    world = World([
+        {"kind": "Service", "metadata": {"namespace": "shop", "name": "web"},
+         "spec": {"ports": [{"name": "http", "port": 80}]}},
+        {"kind": "Pod", "metadata": {"namespace": "shop", "name": "a", "labels": {}}},
+        {"kind": "Pod", "metadata": {"namespace": "shop", "name": "b",
+                                     "labels": {"istio-locality": "us.us-1.r1"}}},
+        {"kind": "EndpointSlice", "metadata": {"namespace": "shop", "name": "web-1",
+                                               "labels": {"kubernetes.io/service-name": "web"}},
+         "ports": [{"name": "http", "port": 8080}],
+         "endpoints": [ready("10.0.0.1", "a", "one"), ready("10.0.0.2", "b", "one")]},
+    ])  # fmt: skip
+
+    def places() -> list[str]:
+        world.feed.flush()
+        found = world.registry.endpoints["web.shop.svc.cluster.local"][80]
+        return [each.locality for each in found]
+
+    assert places() == ["", "us/us-1/r1"]
+    world.put(node("one", "eu-1"))
+    assert places() == ["eu/eu-1", "us/us-1/r1"]
+    world.registry.drain()
+    world.put(node("one", "eu-1"))
+    assert not world.registry.drain()
+    world.put(node("one", "eu-2"))
+    assert world.registry.drain().places
+    assert places() == ["eu/eu-2", "us/us-1/r1"]
+    metadata = {"NODE_NAME": "one"}
+    who = {"id": "sidecar~10.0.0.3~web-1.shop~shop.svc.cluster.local", "metadata": metadata}
+    assert proxy(who, None, world.registry).locality == "eu/eu-2"

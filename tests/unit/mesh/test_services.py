@@ -68,7 +68,7 @@ def test_only_ready_pods_that_stay_are_endpoints() -> None:
     pods = {f"pod-{n}": pod(f"pod-{n}") for n in "123"}
     pods["pod-4"] = pod("pod-4", deletionTimestamp="2026-01-01T00:00:00Z")
     piece = {"ports": [{"name": "http", "port": 8080}], "endpoints": entries}
-    found = endpoints(web, [piece], lambda _, name: pods.get(name))
+    found = endpoints(web, [piece], lambda _, name: pods.get(name), {})
     assert [(each.address, each.port) for each in found[80]] == [
         ("10.0.0.1", 8080),
         ("10.0.0.5", 8080),
