@@ -207,6 +207,9 @@ def _retries(retries: HTTPRetry | None) -> ir.Retries | None:
         on=",".join(conditions) or DEFAULT.on,
         status_codes=codes if conditions else DEFAULT.status_codes,
         per_try_timeout=timeout.total_seconds() if timeout else None,
+        backoff=retries.backoff.total_seconds() if retries.backoff else None,
+        other_hosts=retries.retry_ignore_previous_hosts is not False,
+        remote=bool(retries.retry_remote_localities),
     )
 
 

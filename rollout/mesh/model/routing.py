@@ -78,12 +78,18 @@ class WeightedDestination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
-    """How often, on what, and how long each attempt may take."""
+    """How often, on what, how long each attempt may take, and the least wait between two.
+
+    `other_hosts` avoids endpoints that were tried; `remote` turns to farther localities after two attempts.
+    """
 
     attempts: int
     on: str
     status_codes: tuple[int, ...] = ()
     per_try_timeout: float | None = None
+    backoff: float | None = None
+    other_hosts: bool = True
+    remote: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 from google.protobuf import duration_pb2, wrappers_pb2
 
 from rollout.mesh.model.routing import Retries
@@ -31,14 +32,20 @@ def retry_policy(retries: Retries) -> Any:
     policy.retry_on = retries.on
     policy.num_retries.CopyFrom(wrappers_pb2.UInt32Value(value=retries.attempts))
     policy.retriable_status_codes.extend(retries.status_codes)
-    policy.retry_back_off.base_interval.CopyFrom(_BASE)
+    backoff = _BASE if retries.backoff is None else duration(retries.backoff)
+    policy.retry_back_off.base_interval.CopyFrom(backoff)
     policy.host_selection_retry_max_attempts = _HOST_ATTEMPTS
-    policy.retry_host_predicate.append(
-        rc.RetryPolicy.RetryHostPredicate(
-            name="envoy.retry_host_predicates.previous_hosts",
-            typed_config=pack(previous_hosts_pb2.PreviousHostsPredicate()),
+    if retries.other_hosts:
+        policy.retry_host_predicate.append(
+            rc.RetryPolicy.RetryHostPredicate(
+                name="envoy.retry_host_predicates.previous_hosts",
+                typed_config=pack(previous_hosts_pb2.PreviousHostsPredicate()),
+            )
         )
-    )
+    if retries.remote:
+        farther = previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=2)
+        policy.retry_priority.name = "envoy.retry_priorities.previous_priorities"
+        policy.retry_priority.typed_config.CopyFrom(pack(farther))
     if retries.per_try_timeout is not None:
         policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout))
     return policy
