@@ -6,6 +6,7 @@ CPU seconds and counts stand beside times, because times on a shared machine are
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,6 +139,7 @@ def show(title: str, figures: dict[str, float]) -> None:
 
 def main() -> None:
     figures: dict[str, Any] = {"services": SERVICES, "proxies": PROXIES, "rounds": ROUNDS}
+    figures["load_before"] = os.getloadavg()[0]
     with mesh(SERVICES, PROXIES, FLEETS) as running:
         show("all synced from cold", running.cold)
         for what in ("route", "endpoint"):
