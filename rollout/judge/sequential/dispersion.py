@@ -7,7 +7,7 @@ much. Pearson's index over blocks of the primary's ticks measures it, from four 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LEAST = 1.0
 MOST = 20.0
@@ -15,8 +15,7 @@ MOST = 20.0
 _ENOUGH = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(NamedTuple):
     """The dispersion factor, and whether enough separate causes were seen to know it."""
 
     factor: float = LEAST

@@ -8,7 +8,6 @@ so does the mean over the edges. Pure: the same state and evidence give the same
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 
 from rollout.judge.sequential import dispersion, limits, odds
@@ -114,7 +113,7 @@ def _limit(state: SharesState, canary: Arm, config: Shares) -> Track | None:
 
 def next_step(state: SharesState) -> SharesState:
     """The state at the beginning of a step: promotion asks for evidence of this step alone, rollback keeps all."""
-    return replace(state, step=state.totals())
+    return state._replace(step=state.totals())
 
 
 def verdict(state: SharesState, config: Shares) -> Verdict:
@@ -174,6 +173,9 @@ def kept_evidence(state: SharesState, config: Shares, edge: int) -> float:
     requests = state.canary - step.canary.total
     if not requests or state.primary <= step.primary.total:
         return 0.0
+    # Most edges of a quick service never have a slow request; this is what the rest comes to for them.
+    if not (of.history or of.primary or of.canary or of.open):
+        return limits.kept(0.0, _capped(config, edge, config.tolerance), 0, requests)
     factor = spread(state, edge).factor
     share, too_bad = too_bad_from(state, config, edge, factor)
     if share >= too_bad:
@@ -191,7 +193,10 @@ def too_bad_from(
     bad = state.edges[edge].primary - state.step.primary.bad[edge]
     share = limits.lower(bad, state.primary - state.step.primary.total, factor) if bad else 0.0
     too_bad = limits.tolerated(share, config.tolerance, config.tolerated_odds)
+    return share, _capped(config, edge, too_bad)
+
+
+def _capped(config: Shares, edge: int, share: float) -> float:
+    """The share, or the limit of this edge where that is less."""
     limit = config.limit
-    if limit is not None and limit.edge == edge and limit.share < too_bad:
-        too_bad = limit.share
-    return share, too_bad
+    return limit.share if limit and limit.edge == edge and limit.share < share else share

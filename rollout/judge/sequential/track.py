@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rollout.judge.sequential import dispersion
 from rollout.judge.sequential.dispersion import Spread
@@ -17,8 +17,7 @@ MOST_PER_BLOCK = 10.0
 """No block multiplies the steady evidence by more: the errors of a few seconds may have had one cause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(NamedTuple):
     """The process after some ticks.
 
     `logs`: the log likelihood ratio of each alternative; `evidence`: the log of their mean; `steady`: the same with the
