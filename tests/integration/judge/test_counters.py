@@ -136,5 +136,5 @@ async def test_a_query_at_fault_says_why(source: CounterSource, address: str) ->
     answer = await source.series(address, "istio_requests_total[")
     assert isinstance(answer, QueryFailed)
     assert "parse error" in answer.reason
-    instant = await source.series(address, "up")
+    instant = await source.series(address, "vector(1)")
     assert isinstance(instant, QueryFailed)

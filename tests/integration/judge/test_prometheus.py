@@ -140,7 +140,7 @@ async def test_answers(evidence: Prometheus, address: str, query: str, answer: A
     [
         pytest.param("sum(rate(", "parse error", id="does not parse"),
         pytest.param("rate(up)", "expected type range vector", id="wrong type"),
-        pytest.param("up[5m]", "yields a range", id="range"),
+        pytest.param("vector(1)[1m:1s]", "yields a range", id="range"),
     ],
 )
 async def test_a_query_at_fault(
