@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from rollout.api.canary import CanaryMetric, Phase
+from rollout.api.canary import CanaryMetric, Phase, canonical
 from rollout.api.durations import parse_prometheus_duration
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.refusals import Refusal
@@ -105,7 +105,7 @@ def metrics_address(here: Situation) -> str:
 
 def _checks_of(here: Situation, metric: CanaryMetric, path: str) -> Iterator[Check]:
     if (measure := METRIC_NAMES.get(metric.name)) is not None:
-        template = BUILTIN[provider_of(here)][measure]
+        template = BUILTIN[canonical(provider_of(here))][measure]
         yield _check(here, metric, measure, template, path)
     if metric.query:
         yield _check(here, metric, Measure.CUSTOM, metric.query, f"{path}.query")

@@ -258,7 +258,8 @@ async def test_what_is_written_is_taken_and_needs_no_second_write(
     owner: Any = gatewayed(**service)
     owner["metadata"]["namespace"] = namespace
     owner["spec"]["analysis"] |= analysis
-    router, found = GatewayApiRouter(), {}
+    router = GatewayApiRouter()
+    found: dict[Kind, Object] = {}
 
     def seen(kind: Kind, _: str) -> Object | None:
         return found.get(kind)

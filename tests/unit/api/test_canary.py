@@ -11,12 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from rollout.api.alertprovider import AlertProvider
-from rollout.api.canary import Canary, Phase, notices, unsupported
+from rollout.api.canary import Canary, Phase, effective, notices, unsupported
 from rollout.api.errors import InvalidObject
 from rollout.api.metrictemplate import MetricTemplate
 from tests.unit.api.samples import BOOK, FULL, with_change
 
 Change = Callable[[Any], Any]
+ROUTE = {"apiVersion": "networking.istio.io/v1beta1", "kind": "VirtualService", "name": "r"}
 
 
 def refusals(obj: dict[str, Any]) -> list[str]:
@@ -94,11 +95,70 @@ def test_it_cannot_be_changed() -> None:
         pytest.param(lambda s: s["service"].update(match=[{"headers": {"x": {"exact": False}}}]), "spec.service.match[0].headers.x.exact: is the boolean false, not a string (quote it: YAML reads an unquoted yes, no, on, off, true or false as a boolean)", id="YAML's boolean"),
         pytest.param(lambda s: s["service"].update(apex={"labels": {"version": 1}}), 'spec.service.apex.labels.version: is the number 1, not a string (quote it: "1")', id="number in a label"),
         pytest.param(lambda s: s.update(provider="gatewayapi:v1"), "spec.service.gatewayRefs: is required by gatewayapi:v1 (add it)", id="Gateway API without a gateway"),
+        pytest.param(lambda s: s.update(routeRef={"apiVersion": "v1", "kind": "HTTPRoute", "name": "r"}), "spec.routeRef.apiVersion: 'v1' has no HTTPRoute (use gateway.networking.k8s.io/v1)", id="a route of another group"),
+        pytest.param(lambda s: (s.update(routeRef=ROUTE), s["analysis"].update(mirror=True)), "spec.analysis.mirror: excludes routeRef (remove one of them)", id="copies in somebody's route"),
+        pytest.param(lambda s: s["analysis"].update(replicaRatio=True, sessionAffinity={"cookieName": "a"}), "spec.analysis.sessionAffinity: excludes analysis.replicaRatio (remove one of them)", id="cookies with shares of pods"),
+        pytest.param(lambda s: (s.update(provider="istio"), s["analysis"].update(replicaRatio=True)), "spec.analysis.replicaRatio: is not for provider istio (use provider kubernetes)", id="shares of pods with a mesh"),
         pytest.param(lambda s: s["service"].update(hosts=["a b"]), "spec.service.hosts[0]: 'a b' is not a host (write a DNS name)", id="malformed host"),
     ],
 )  # fmt: skip
 def test_is_refused(change: Change, expected: str) -> None:
     assert expected in refusals(with_change(BOOK, change))
+
+
+IGNORED: dict[str, tuple[Change, str, tuple[str, ...]]] = {
+    "a Gateway's fields with Istio": (
+        lambda s: s["service"].update(gatewayRefs=[{"name": "g"}]),
+        "istio",
+        ("spec.service.gatewayRefs",),
+    ),
+    "Istio's with a Gateway": (
+        lambda s: s["service"].update(
+            gatewayRefs=[{"name": "g"}], trafficPolicy={"loadBalancer": {"simple": "RANDOM"}}
+        ),
+        "gatewayapi:v1beta1",
+        ("spec.service.gateways", "spec.service.trafficPolicy"),
+    ),
+    "conditions that a Gateway cannot express": (
+        lambda s: s["service"].update(
+            gatewayRefs=[{"name": "g"}], gateways=[], match=[{"authority": {"exact": "a"}}]
+        ),
+        "gatewayapi:v1",
+        ("spec.service.match[0].authority",),
+    ),
+    "routes on plain Kubernetes": (
+        lambda s: None,
+        "kubernetes",
+        ("spec.service.gateways", "spec.service.hosts"),
+    ),
+    "routes beside somebody's": (
+        lambda s: s.update(routeRef=ROUTE),
+        "istio",
+        ("spec.service.gateways", "spec.service.hosts"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_fields_that_a_provider_has_no_words_for(name: str) -> None:
+    change, provider, paths = IGNORED[name]
+    parsed = Canary.parse(with_change(BOOK, change))
+    assert tuple(sorted(error.path for error in unsupported(parsed, provider))) == paths
+
+
+def test_what_plain_kubernetes_makes_of_a_canary() -> None:
+    match = [{"headers": {"x": {"exact": "1"}}}]
+    weighted = Canary.parse(with_change(BOOK, lambda s: s["analysis"].update(match=match)))
+    assert effective(weighted, "istio") == (weighted, ())
+    changed, told = effective(weighted, "kubernetes")
+    analysis = changed.spec.analysis
+    assert (analysis.iterations, analysis.step_weight, analysis.match) == (10, None, ())
+    assert len(told) == 3
+    pods = Canary.parse(with_change(BOOK, lambda s: s["analysis"].update(replicaRatio=True)))
+    changed, told = effective(pods, "kubernetes")
+    assert changed.spec.analysis.step_weight == pods.spec.analysis.step_weight
+    assert changed.spec.analysis.iterations is None
+    assert told == ()
 
 
 def test_every_problem_at_once() -> None:

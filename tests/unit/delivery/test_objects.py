@@ -20,7 +20,7 @@ from rollout.delivery.objects.services import Side, service
 from rollout.delivery.revision import promotion_id, revision_of
 from rollout.delivery.routing.istio import IstioRouter
 from rollout.delivery.routing.router import Split, Weights
-from rollout.kube.objects import Object
+from rollout.kube.objects import Object, owner_reference
 from tests.unit.delivery.world import canary, deployment
 
 LABEL = ("app", "catalog")
@@ -245,6 +245,48 @@ def test_a_service_that_was_there_keeps_its_metadata_and_node_port() -> None:
     assert desired["metadata"] == {"name": "catalog", "namespace": "shop"}
     assert desired["spec"]["ports"][0]["nodePort"] == 30080
     assert "type" not in desired["spec"]
+
+
+def test_ports_that_the_canary_does_not_name_stay() -> None:
+    served: Object = {
+        "metadata": {"name": "catalog", "namespace": "shop"},
+        "spec": {
+            "ports": [
+                {"name": "web", "protocol": "TCP", "port": 80, "nodePort": 30080},
+                {"name": "dns", "protocol": "UDP", "port": 80, "targetPort": 53},
+                {"port": 9000, "targetPort": "admin", "nodePort": 30090},
+            ]
+        },
+    }
+    expected = [
+        ("http", "TCP", 80),
+        ("dns", "UDP", 80),
+        ("tcp-9000", "TCP", 9000),
+    ]
+    for side in Side:
+        observed = served if side is Side.APEX else None
+        ports = service(OWNER, side, LABEL, deployment(), observed, served).desired["spec"]["ports"]
+        assert [(p["name"], p["protocol"], p["port"]) for p in ports] == expected
+        assert not any("nodePort" in port for port in ports if side is not Side.APEX)
+    metadata = {**served["metadata"], "ownerReferences": [owner_reference(OWNER)]}
+    ours = {**served, "metadata": metadata}
+    desired = service(OWNER, Side.APEX, LABEL, deployment(), ours, ours).desired
+    assert len(desired["spec"]["ports"]) == 1
+
+
+def test_a_delegate_loses_hosts_that_it_had() -> None:
+    shape = {**OWNER["spec"]["service"], "delegation": True}
+    shape = {k: v for k, v in shape.items() if k not in {"hosts", "gateways"}}
+    owner = {**OWNER, "spec": {**OWNER["spec"], "service": shape}}
+    before: Object = {
+        "metadata": {"name": "catalog", "namespace": "shop"},
+        "spec": {"hosts": ["catalog"], "http": []},
+    }
+    assert "hosts" not in routed(owner, None, 0)["spec"]
+    spec = routed(owner, before, 0)["spec"]
+    assert spec["hosts"] is None
+    assert "gateways" not in spec
+    assert spec["http"][0]["route"][0]["destination"] == {"host": "catalog-primary"}
 
 
 def routed(owner: Object, served: Object | None, share: int) -> Object:

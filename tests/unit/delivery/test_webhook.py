@@ -40,6 +40,31 @@ async def test_every_reason_is_said_at_once(analysis: dict[str, Any], said: str)
     assert "spec.tragetRef" in answer.message
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (
+            {"provider": "nginx"},
+            "spec.provider: 'nginx' is not supported yet (use gatewayapi:v1, istio, kubernetes)",
+        ),
+        (
+            {
+                "routeRef": {
+                    "apiVersion": "apisix.apache.org/v2",
+                    "kind": "ApisixRoute",
+                    "name": "r",
+                }
+            },
+            "spec.routeRef.kind: 'ApisixRoute' is not supported yet (use VirtualService, HTTPRoute or GRPCRoute)",
+        ),
+    ],
+)
+async def test_routes_that_nobody_would_write_are_refused(spec: dict[str, Any], said: str) -> None:
+    answer = await reviewed(canary(**spec))
+    assert not answer.allowed
+    assert answer.message == f"Canary shop/catalog-release: {said}"
+
+
 async def test_what_is_read_otherwise_is_a_warning() -> None:
     answer = await reviewed(canary(analysis={"interval": "3s"}))
     assert answer.allowed

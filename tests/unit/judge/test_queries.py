@@ -50,3 +50,19 @@ def test_a_template_is_rendered_on_one_line() -> None:
 def test_a_template_that_names_what_is_not_there(template: str) -> None:
     with pytest.raises(TemplateError):
         render_query(template, VARIABLES)
+
+
+@pytest.mark.parametrize("provider", ["kubernetes", "gatewayapi:v1"])
+def test_builtin_of_pods(provider: str) -> None:
+    pods = 'kubernetes_namespace="shop",kubernetes_pod_name=~"catalog-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)"'
+    rendered = {m: render_query(query, VARIABLES) for m, query in BUILTIN[provider].items()}
+    assert rendered == {
+        Measure.SUCCESS_RATE: (
+            f'sum(rate(http_request_duration_seconds_count{{{pods},status!~"5.*"}}[1m]))'
+            f" / sum(rate(http_request_duration_seconds_count{{{pods}}}[1m])) * 100"
+        ),
+        Measure.DURATION: (
+            f"histogram_quantile(0.99, sum(rate(http_request_duration_seconds_bucket{{{pods}}}[1m]))"
+            " by (le)) * 1000"
+        ),
+    }
