@@ -22,13 +22,6 @@ class Fault:
 
 def match_of(request: HTTPMatchRequest, namespace: str) -> ir.Match | Fault:
     """The conditions, or the first that cannot be used."""
-    for field, given in (
-        (".sourceLabels", request.source_labels),
-        (".sourceNamespace", request.source_namespace),
-    ):
-        if given:
-            reason = "is not acted upon by this version, and the rule would apply to everybody"
-            return Fault(field, reason, "remove the condition, or the rule")
     single = {name: _single(request, name) for name in ("uri", "method", "authority", "scheme")}
     many = {
         name: _many(getattr(request, name))
@@ -47,7 +40,13 @@ def match_of(request: HTTPMatchRequest, namespace: str) -> ir.Match | Fault:
         query=_pairs(many["query_params"]),
         port=request.port,
         gateways=tuple(gateway_key(name, namespace) for name in request.gateways),
+        caller=_caller(request),
     )
+
+
+def _caller(request: HTTPMatchRequest) -> ir.Caller:
+    namespace = request.source_namespace
+    return frozenset((*request.source_labels.items(), *([("", namespace)] if namespace else ())))
 
 
 _CAMEL = {"without_headers": "withoutHeaders", "query_params": "queryParams"}

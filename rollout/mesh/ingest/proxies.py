@@ -11,6 +11,15 @@ from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import Port, Protocol, Service
 
 _PARTS = 4
+_PODS_OWN = frozenset(
+    {
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+    }
+)
 
 
 def pod_key(node: Json) -> tuple[str, str]:
@@ -50,8 +59,8 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
             if port.protocol is not Protocol.UDP
             and (number := _container_port(port, pod)) is not None
         ),
-        # Only gateways are chosen by labels; without them a workload's pods are equal.
-        labels=pairs if kind is ProxyType.ROUTER else frozenset(),
+        # Without the labels that are a pod's own, a workload's pods are equal.
+        labels=frozenset((name, value) for name, value in pairs if name not in _PODS_OWN),
         locality=locality(labels)
         or registry.places.get(str(metadata.get("NODE_NAME", "")), "")
         or _own_locality(node),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Protocol, Workload
 
 
@@ -35,6 +36,11 @@ class Proxy:
     inbound: tuple[InboundPort, ...] = ()
     labels: frozenset[tuple[str, str]] = frozenset()
     locality: str = ""
+
+    @property
+    def caller(self) -> Caller:
+        """What rules may ask of a caller."""
+        return self.labels | {("", self.namespace)}
 
     @property
     def namespace(self) -> str:

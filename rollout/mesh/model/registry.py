@@ -7,12 +7,13 @@ mesh holds.
 from __future__ import annotations
 
 from bisect import insort
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.problem import Ref
-from rollout.mesh.model.routing import MESH, RouteTable
+from rollout.mesh.model.routing import MESH, Caller, RouteTable
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
 from rollout.mesh.model.traffic import DestinationPolicy
 
@@ -56,6 +57,7 @@ class Registry:
         self._policies: dict[tuple[str, str], list[DestinationPolicy]] = {}
         self._by_port: dict[int, list[str]] = {}
         self._by_namespace: dict[str, list[str]] = {}
+        self._callers: Counter[Caller] = Counter()
         self._dirty = Dirty()
 
     def drain(self) -> Dirty:
@@ -148,6 +150,10 @@ class Registry:
             return full if full in self.services else host
         return host
 
+    def callers(self) -> frozenset[Caller]:
+        """What rules for sidecars ask of callers."""
+        return frozenset(self._callers)
+
     def hosts_on(self, port: int) -> list[str]:
         """Services with routed traffic on a port, sorted."""
         return self._by_port.get(port, [])
@@ -217,6 +223,10 @@ class Registry:
                 continue
             for host in table.hosts:
                 _toggle_table(self._mesh, host, table, present=present)
+        for caller in table.callers() if MESH in table.gateways else ():
+            self._callers[caller] += 1 if present else -1
+            if not self._callers[caller]:
+                del self._callers[caller]
         for host in table.destinations():
             refs = self._leading_to.setdefault(host, set())
             (refs.add if present else refs.discard)(table.ref)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 from rollout.mesh.model.problem import Ref
 
@@ -31,9 +32,13 @@ class StringMatch:
     ignore_case: bool = False
 
 
+Caller: TypeAlias = frozenset[tuple[str, str]]
+"""Labels of a calling workload by name, and its namespace under the empty name; in a rule, those that it must have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """All of what it names must hold; `gateways` (`mesh` or `namespace/name`) limit where it applies."""
+    """All of what it names must hold; `gateways` (`mesh` or `namespace/name`) and `caller` limit where it applies."""
 
     uri: StringMatch | None = None
     method: StringMatch | None = None
@@ -44,6 +49,7 @@ class Match:
     query: tuple[tuple[str, StringMatch], ...] = ()
     port: int | None = None
     gateways: tuple[str, ...] = ()
+    caller: Caller = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +202,11 @@ class RouteTable:
     def age(self) -> tuple[str, str, str]:
         """Sorts the oldest first; names decide among those of one second."""
         return (self.created, self.ref.namespace, self.ref.name)
+
+    def callers(self) -> frozenset[Caller]:
+        """What its rules ask of callers; empty where they are for everybody."""
+        matches = (match for route in self.routes for match in route.matches)
+        return frozenset(match.caller for match in matches if match.caller)
 
     def destinations(self) -> frozenset[str]:
         """Every host that a route or a mirror leads to."""

@@ -14,7 +14,7 @@ from envoy.config.listener.v3 import listener_pb2
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.model.routing import RouteTable
+from rollout.mesh.model.routing import Caller, RouteTable
 from rollout.mesh.model.service import Workload
 from rollout.mesh.translate import names
 from rollout.mesh.translate.connection import http_manager
@@ -92,14 +92,20 @@ def gateway_listener(port: int, workload: Workload) -> Resource:
     return wrap(names.LISTENER, name, listener)
 
 
-def gateway_routes(server: BoundServer, registry: Registry, cluster_of: ClusterOf) -> Resource:
+def gateway_routes(
+    server: BoundServer, registry: Registry, cluster_of: ClusterOf, caller: Caller
+) -> Resource:
     """The virtual hosts on a port: those of the tables bound to its Gateways, or 404 for everything."""
     found: dict[str, list[Any]] = {}
     tables = _tables(server, registry)
     for table, gateways, hosts in tables:
         for host in hosts:
             routes = http_routes(
-                table.routes, cluster_of, port=server.service_port, gateways=gateways
+                table.routes,
+                cluster_of,
+                port=server.service_port,
+                gateways=gateways,
+                callers=frozenset(each for each in table.callers() if each <= caller),
             )
             found.setdefault(host, []).extend(routes)
     hosts_bytes = [

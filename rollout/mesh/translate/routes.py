@@ -12,7 +12,7 @@ from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.config.route.v3 import route_pb2
 from google.protobuf import wrappers_pb2
 
-from rollout.mesh.model.routing import DirectResponse, Match, Redirect, Route
+from rollout.mesh.model.routing import Caller, DirectResponse, Match, Redirect, Route
 from rollout.mesh.translate import names
 from rollout.mesh.translate.cors import FILTER, cors_policy
 from rollout.mesh.translate.faults import FILTER as FAULT
@@ -41,25 +41,37 @@ _MAX_BODY = 1 << 20
 
 
 def http_routes(
-    routes: Iterable[Route], cluster_of: ClusterOf, *, port: int, gateways: frozenset[str]
+    routes: Iterable[Route],
+    cluster_of: ClusterOf,
+    *,
+    port: int,
+    gateways: frozenset[str],
+    callers: frozenset[Caller] = frozenset(),
 ) -> list[Any]:
-    """Envoy's routes for what is reached on a port through any of the gateways; nothing follows a catch-all."""
+    """Envoy's routes for what is reached on a port through any of the gateways; nothing follows a catch-all.
+
+    `callers` are the conditions on callers that hold for the proxy.
+    """
     found: list[Any] = []
     for route in routes:
-        for match in _applying(route, port, gateways):
+        for match in _applying(route, port, gateways, callers):
             found.append(_route(route, match, cluster_of))
             if match is None:
                 return found
     return found
 
 
-def _applying(route: Route, port: int, gateways: frozenset[str]) -> Iterator[Match | None]:
+def _applying(
+    route: Route, port: int, gateways: frozenset[str], callers: frozenset[Caller]
+) -> Iterator[Match | None]:
     if not route.matches:
         yield None
     for match in route.matches:
         if match.port not in {None, port}:
             continue
         if match.gateways and gateways.isdisjoint(match.gateways):
+            continue
+        if match.caller and match.caller not in callers:
             continue
         yield match
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rollout.mesh.model.registry import Dirty, Registry
-from rollout.mesh.model.routing import Destination
+from rollout.mesh.model.routing import Caller, Destination
 from rollout.mesh.model.service import Service, Workload
 from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, traffic_of
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
@@ -16,6 +16,7 @@ from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.routes import allow_any, framed
 
+Callers = frozenset[Caller]
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
 ByPolicyAndPlace = dict[tuple[DestinationPolicy | None, str], list[Resource]]
 
@@ -27,10 +28,11 @@ class Shared:
         self.registry = registry
         self._clusters: dict[str, ByPolicy] = {}
         self._endpoints: dict[str, ByPolicyAndPlace] = {}
-        self._hosts: dict[str, dict[int, sidecars.SharedHost]] = {}
-        self._routes: dict[tuple[int, str], PortRoutes] = {}
-        self._stale: dict[tuple[int, str], set[str]] = {}
-        self._others: dict[int, list[bytes]] = {}
+        self._hosts: dict[str, dict[tuple[int, Callers], sidecars.SharedHost]] = {}
+        self._routes: dict[tuple[int, str, Callers], PortRoutes] = {}
+        self._stale: dict[tuple[int, str, Callers], set[str]] = {}
+        self._others: dict[tuple[int, Callers], list[bytes]] = {}
+        self._asked: Callers = frozenset()
         self._http: dict[tuple[int, Workload], Resource] = {}
         self._tcp: dict[str, list[Resource]] = {}
 
@@ -49,7 +51,7 @@ class Shared:
         ports: set[int] = set()
         renewed: set[int] = set()
         for host in self._affected(dirty.services | dirty.routes):
-            found = set(self._hosts.pop(host, ()))
+            found = {port for port, _ in self._hosts.pop(host, ())}
             if (service := self.registry.services.get(host)) is not None:
                 found.update(port.number for port in service.ports if port.protocol.routed)
             else:
@@ -60,9 +62,11 @@ class Shared:
             for key, stale in self._stale.items():
                 if key[0] in found:
                     stale.add(host)
-        for port in renewed:
-            self._others.pop(port, None)
-        for key in [key for key in self._routes if key[0] in renewed]:
+        self._others = {key: kept for key, kept in self._others.items() if key[0] not in renewed}
+        # Where rules ask other things of callers than before, there are other kinds of callers.
+        anew = self._asked != self.registry.callers()
+        self._asked = self.registry.callers()
+        for key in [key for key in self._routes if anew or key[0] in renewed]:
             del self._routes[key], self._stale[key]
         return ports
 
@@ -90,38 +94,46 @@ class Shared:
             known[key] = endpoints.service_endpoints(service, ports, policy, key[1])
         return known[key]
 
-    def routes(self, port: int, namespace: str) -> Resource:
-        """The sidecars' routes of a port, as seen from a namespace."""
+    def callers(self, caller: Caller) -> Callers:
+        """Which of the conditions that rules make hold for a caller; mostly there are none."""
+        return frozenset(each for each in self.registry.callers() if each <= caller)
+
+    def routes(self, port: int, namespace: str, callers: Callers) -> Resource:
+        """The sidecars' routes of a port, as seen from a namespace by callers of whom these conditions hold."""
         home = namespace if self.registry.on_port_in(port, namespace) else ""
-        if (port, home) not in self._routes:
+        key = (port, home, callers)
+        if key not in self._routes:
             hosts = self.registry.hosts_on(port)
-            pieces = [(host, self._piece(host, port, home)) for host in hosts]
-            self._routes[port, home] = PortRoutes(port, pieces, self._rest(port))
-            self._stale[port, home] = set()
-        found, stale = self._routes[port, home], self._stale[port, home]
+            pieces = [(host, self._piece(host, *key)) for host in hosts]
+            self._routes[key] = PortRoutes(port, pieces, self._rest(port, callers))
+            self._stale[key] = set()
+        found, stale = self._routes[key], self._stale[key]
         while stale:
             host = stale.pop()
-            found.put(host, self._piece(host, port, home))
+            found.put(host, self._piece(host, *key))
         return found.resource()
 
-    def _piece(self, host: str, port: int, home: str) -> bytes:
+    def _piece(self, host: str, port: int, home: str, callers: Callers) -> bytes:
         service = self.registry.services[host]
-        shared = self._host(service, port)
+        shared = self._host(service, port, callers)
         return shared.at_home if service.namespace == home else shared.everywhere
 
-    def _rest(self, port: int) -> list[bytes]:
+    def _rest(self, port: int, callers: Callers) -> list[bytes]:
         """Virtual hosts of no service, and the one for all others."""
-        if port not in self._others:
-            others = sidecars.other_hosts(self.registry, port, self.cluster_of(port))
-            self._others[port] = [framed(host) for host in (*others, allow_any())]
-        return self._others[port]
+        key = (port, callers)
+        if key not in self._others:
+            others = sidecars.other_hosts(self.registry, port, self.cluster_of(port), callers)
+            self._others[key] = [framed(host) for host in (*others, allow_any())]
+        return self._others[key]
 
-    def _host(self, service: Service, port: int) -> sidecars.SharedHost:
+    def _host(self, service: Service, port: int, callers: Callers) -> sidecars.SharedHost:
         known = self._hosts.setdefault(service.host, {})
-        if port not in known:
-            table = next(iter(self.registry.mesh_tables(service.host)), None)
-            known[port] = sidecars.service_host(service, port, table, self.cluster_of(port))
-        return known[port]
+        table = next(iter(self.registry.mesh_tables(service.host)), None)
+        own = callers & table.callers() if callers and table else frozenset()
+        if (port, own) not in known:
+            cluster_of = self.cluster_of(port)
+            known[port, own] = sidecars.service_host(service, port, table, cluster_of, own)
+        return known[port, own]
 
     def http_listener(self, port: int, workload: Workload) -> Resource:
         """A workload's listener for HTTP to a port."""

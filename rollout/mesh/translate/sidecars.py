@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.model.routing import MESH, Destination, RouteTable
+from rollout.mesh.model.routing import MESH, Caller, Destination, RouteTable
 from rollout.mesh.model.service import Service
 from rollout.mesh.translate import names
 from rollout.mesh.translate.balancers import hash_policy
@@ -33,9 +33,13 @@ class SharedHost:
 
 
 def service_host(
-    service: Service, port: int, table: RouteTable | None, cluster_of: ClusterOf
+    service: Service,
+    port: int,
+    table: RouteTable | None,
+    cluster_of: ClusterOf,
+    callers: frozenset[Caller],
 ) -> SharedHost:
-    """The virtual host of a service's port."""
+    """The virtual host of a service's port, for callers of whom these conditions hold."""
     short = f"{service.name}.{service.namespace}"
     domains = [service.host, f"{short}.svc", short, *service.addresses]
     if table is None:
@@ -45,12 +49,16 @@ def service_host(
             route.route.hash_policy.append(hash_policy(key))
         routes = [route]
     else:
-        routes = http_routes(table.routes, cluster_of, port=port, gateways=_IN_MESH)
+        routes = http_routes(
+            table.routes, cluster_of, port=port, gateways=_IN_MESH, callers=callers
+        )
     host = virtual_host(names.virtual_host(service.host, port), domains, routes)
     return SharedHost(framed(host), framed(with_domains(host, [service.name])))
 
 
-def other_hosts(registry: Registry, port: int, cluster_of: ClusterOf) -> Iterator[bytes]:
+def other_hosts(
+    registry: Registry, port: int, cluster_of: ClusterOf, callers: frozenset[Caller]
+) -> Iterator[bytes]:
     """Virtual hosts of names that no service has; each name once, by the oldest table."""
     if port != _UNKNOWN_HOSTS_PORT:
         return
@@ -58,7 +66,9 @@ def other_hosts(registry: Registry, port: int, cluster_of: ClusterOf) -> Iterato
         if registry.canonical(host) in registry.services or _is_address(registry, host):
             continue
         table = registry.mesh_tables(host)[0]
-        routes = http_routes(table.routes, cluster_of, port=port, gateways=_IN_MESH)
+        routes = http_routes(
+            table.routes, cluster_of, port=port, gateways=_IN_MESH, callers=callers
+        )
         if host != "*" and routes:
             yield virtual_host(names.virtual_host(host, port), [host], routes)
 

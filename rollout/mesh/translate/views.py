@@ -94,7 +94,8 @@ class View:
         known = self._shared.registry.routed_ports()
         wanted = [port for port in known if ports is None or port in ports]
         old = tuple(self._routes) if ports is None else tuple(map(str, sorted(ports)))
-        made = [self._shared.routes(port, self.proxy.namespace) for port in wanted]
+        callers = self._shared.callers(self.proxy.caller)
+        made = [self._shared.routes(port, self.proxy.namespace, callers) for port in wanted]
         return replace(self._routes, old, made)
 
     def _fixed_clusters(self) -> list[Resource]:
@@ -128,7 +129,12 @@ class View:
     def _router_routes(self) -> list[Resource]:
         registry = self._shared.registry
         return [
-            gateways.gateway_routes(server, registry, self._shared.cluster_of(server.service_port))
+            gateways.gateway_routes(
+                server,
+                registry,
+                self._shared.cluster_of(server.service_port),
+                self.proxy.caller,
+            )
             for server in self._servers()
         ]
 

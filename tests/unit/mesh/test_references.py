@@ -87,11 +87,6 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
         "spec.http[0].match[0].uri.regex",
         "RE2",
     ),
-    "source labels": (
-        [virtual_service({**to(), "match": [{"sourceLabels": {"a": "b"}}]})],
-        "spec.http[0].match[0].sourceLabels",
-        "not acted upon",
-    ),
     "delegate": (
         [virtual_service({"delegate": {"name": "other"}})],
         "spec.http[0].delegate",
