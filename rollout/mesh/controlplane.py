@@ -232,10 +232,10 @@ def _pods_of(piece: Object) -> Iterator[Key]:
 
 def _same(old: Object, new: Object) -> bool:
     """Whether nothing differs that the mesh looks at."""
-    return {**old["metadata"], "resourceVersion": ""} == {
-        **new["metadata"],
-        "resourceVersion": "",
-    } and old.get("spec") == new.get("spec")
+    one, other = (
+        {**pod, "metadata": {**pod["metadata"], "resourceVersion": ""}} for pod in (old, new)
+    )
+    return one == other
 
 
 async def run(options: Options) -> None:

@@ -95,6 +95,7 @@ def endpoints(
                         labels=labels,
                         workload=workload,
                         locality=place,
+                        doubtful=not _ready(entry),
                     )
                     found.setdefault(number, set()).add(endpoint)
     return {
@@ -120,11 +121,30 @@ def _pod(namespace: str, entry: Json, pod_of: PodOf) -> Json | None:
     return pod_of(target.get("namespace") or namespace, target["name"])
 
 
+def _ready(entry: Json) -> bool:
+    return (entry.get("conditions") or {}).get("ready") is not False
+
+
 def _usable(entry: Json, pod: Json | None) -> bool:
-    conditions = entry.get("conditions") or {}
-    if conditions.get("ready") is False or conditions.get("terminating"):
+    if (entry.get("conditions") or {}).get("terminating"):
         return False
-    return pod is None or not pod["metadata"].get("deletionTimestamp")
+    if pod is None:
+        return _ready(entry)
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    return _ready(entry) or bool(pod.get("well"))
+
+
+def _well(pod: Json) -> bool:
+    """Whether the pod's containers were ready when its kubelet last reported.
+
+    When the API server was away for longer than the node's grace period, Kubernetes calls every pod unready until the
+    kubelets have reported again; only the condition Ready is touched, ContainersReady stays as the kubelet left it.
+    """
+    if (pod.get("spec") or {}).get("readinessGates"):
+        return False
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any((each["type"], each["status"]) == ("ContainersReady", "True") for each in conditions)
 
 
 def labels_and_workload(
@@ -198,4 +218,5 @@ def trim_pod(pod: dict[str, Any]) -> dict[str, Any]:
     return {
         "metadata": {key: metadata[key] for key in kept if key in metadata},
         "spec": {"serviceAccountName": spec.get("serviceAccountName"), "containers": containers},
+        "well": _well(pod),
     }

@@ -84,13 +84,17 @@ class Workload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One ready address of one port of a service; `locality` is `region/zone/subzone`, as far as known."""
+    """One address of one port of a service; `locality` is `region/zone/subzone`, as far as known.
+
+    `doubtful` is one that is called unready only because its node has stopped reporting: a last resort.
+    """
 
     address: str
     port: int
     labels: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
     workload: Workload | None = None
     locality: str = ""
+    doubtful: bool = False
 
 
 def service_host(namespace: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from envoy.config.core.v3 import address_pb2, base_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf import struct_pb2, wrappers_pb2
 
@@ -62,6 +62,9 @@ def _endpoint(endpoint: Endpoint) -> Any:
         ),
         load_balancing_weight=wrappers_pb2.UInt32Value(value=1),
     )
+    if endpoint.doubtful:
+        # Envoy turns to degraded hosts when there are not enough healthy ones.
+        found.health_status = health_check_pb2.DEGRADED
     if endpoint.workload is not None:
         found.metadata.CopyFrom(
             base_pb2.Metadata(filter_metadata={"istio": _workload(endpoint.workload)})

@@ -88,3 +88,37 @@ def test_trimmed_pods_keep_what_is_read() -> None:
     assert "managedFields" not in trimmed["metadata"]
     assert "status" not in trimmed
     assert trimmed["spec"]["containers"] == [{"ports": [{"name": "http", "containerPort": 8080}]}]
+
+
+@pytest.mark.parametrize(
+    ("pod_is", "spec", "doubtful"),
+    [
+        pytest.param(
+            {"Ready": "False", "ContainersReady": "True"}, {}, True, id="its node is silent"
+        ),
+        pytest.param({"Ready": "True", "ContainersReady": "True"}, {}, True, id="the slice lags"),
+        pytest.param({"Ready": "False", "ContainersReady": "False"}, {}, None, id="a probe fails"),
+        pytest.param(
+            {"Ready": "False", "ContainersReady": "True"},
+            {"readinessGates": [{"conditionType": "example.com/ready"}]},
+            None,
+            id="somebody else's gate is shut",
+        ),
+    ],
+)
+def test_a_pod_that_is_unready_for_its_nodes_silence_stays_as_the_last_resort(
+    pod_is: dict[str, str], spec: Json, doubtful: bool | None
+) -> None:
+    web = service({
+        "metadata": {"namespace": "a", "name": "web"},
+        "spec": {"ports": [{"name": "http", "port": 80}]},
+    })  # fmt: skip
+    assert web is not None
+    conditions = [{"type": type_, "status": status} for type_, status in pod_is.items()]
+    known = trim_pod(pod("pod-1") | {"spec": spec, "status": {"conditions": conditions}})
+    piece = {
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": [entry("10.0.0.1", ready=False)],
+    }
+    found = endpoints(web, [piece], lambda _, name: known, {})
+    assert [each.doubtful for each in found.get(80, ())] == ([] if doubtful is None else [doubtful])
