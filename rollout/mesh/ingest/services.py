@@ -77,7 +77,7 @@ def protocol(port: Json) -> Protocol:
 def endpoints(
     service: Service, slices: Iterable[Json], pod_of: PodOf, places: Mapping[str, str]
 ) -> dict[int, tuple[Endpoint, ...]]:
-    """The ready endpoints of a service by its port numbers; `places` says where nodes are. A pod that is being deleted is left out at once."""
+    """The endpoints of a service by its port numbers; `places` says where nodes are. A pod that is not ready leaves at once."""
     found: dict[int, set[Endpoint]] = {}
     for piece in slices:
         numbers = _slice_ports(service, piece)
