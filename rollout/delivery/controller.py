@@ -56,7 +56,6 @@ from rollout.kube.fence import Everywhere, FencedWriter, Territory
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
 from rollout.kube.queue import WorkQueue, run_workers
-from rollout.kube.reflector import Timing
 from rollout.kube.serving import health_app, serve
 from rollout.kube.store import Change, Store, drop_managed_fields
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
@@ -71,7 +70,6 @@ _LONGEST_BACKOFF_SECONDS = 30.0
 _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
 _SERVICE = "rollout-controller"
-_SELDOM = Timing(absent=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,7 +305,7 @@ def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     # Canaries may name other routes than the controller's; few clusters have them all.
     for kind in routed_kinds():
         if kind not in stores:
-            stores[kind] = cache.watch(kind, optional=True, timing=_SELDOM)
+            stores[kind] = cache.watch(kind, optional=True, definitions=True)
     for kind in (CONFIG_MAP, SECRET):
         stores[kind] = (
             cache.watch(kind, trim=_without_bulk) if settings.config_tracking else Store(kind)

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from rollout.api.kinds import Kind
+from rollout.api.kinds import CUSTOM_RESOURCE_DEFINITION, Kind
 from rollout.kube.client import Client
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Object, labels_of, selector_matches, selector_string
@@ -47,13 +47,14 @@ class Cache:
         name: str | None = None,
         selector: Object | None = None,
         optional: bool = False,
-        timing: Timing | None = None,
+        definitions: bool = False,
     ) -> Store:
         """Watch a kind and answer the store that will hold it; the same kind and scope give the same store.
 
         `namespace` narrows the cache's own, `name` narrows to one object, `selector` (a LabelSelector) to those that it
         selects. `trim` may shorten each object in place; by default `managedFields` go. With `optional`, a server
-        that does not have the kind does not hold up `synced`. `timing` replaces the cache's own.
+        that does not have the kind does not hold up `synced`. With `definitions`, the kind's CustomResourceDefinition is
+        watched by its name, so that a kind which is not there is waited for without asking again and again.
         """
         if self._running:
             raise RuntimeError(f"watch of {kind.kind}: the cache is running already")
@@ -73,9 +74,10 @@ class Cache:
                 self._client,
                 store,
                 scope=scope,
-                timing=timing or self._timing,
+                timing=self._timing,
                 rng=self._rng,
                 metrics=self._metrics,
+                definitions=self._definition_of(kind) if definitions else None,
             )
             if optional:
                 self._optional.add((kind, scope))
@@ -84,6 +86,14 @@ class Cache:
         if not optional:
             self._optional.discard((kind, scope))
         return known.store
+
+    def _definition_of(self, kind: Kind) -> Store:
+        return self.watch(
+            CUSTOM_RESOURCE_DEFINITION,
+            _metadata_only,
+            name=f"{kind.plural}.{kind.group}",
+            optional=True,
+        )
 
     def stores(self, kind: Kind) -> list[Store]:
         """The stores that hold objects of a kind (more than one where scopes differ)."""
@@ -127,6 +137,13 @@ class Cache:
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors.values():
                 group.create_task(reflector.run())
+
+
+def _metadata_only(definition: Object) -> Object:
+    kept = {key: definition["metadata"][key] for key in ("name", "resourceVersion")}
+    definition.clear()
+    definition["metadata"] = kept
+    return definition
 
 
 def _accepts(

@@ -36,8 +36,7 @@ class Timing:
     """How long a reflector waits, all in seconds.
 
     A watch lives between `watch_min` and `watch_max`, drawn at random so that they do not all end at once. Once the
-    server has sent anything, bookmarks come about once a minute: after `silence` the connection counts as dead. A kind
-    that the server does not have is looked for after `absent` again, where that is longer than the back-off.
+    server has sent anything, bookmarks come about once a minute: after `silence` the connection counts as dead.
     """
 
     watch_min: float = 300.0
@@ -45,14 +44,14 @@ class Timing:
     silence: float = 85.0
     backoff_min: float = 0.2
     backoff_max: float = 30.0
-    absent: float = 0.0
 
 
 class Reflector:
     """Fills `store` until cancelled.
 
     `synced` is set once the first list has been applied; `missing` is true while the server has no such kind;
-    `answered` is set once the server has said anything of the kind, be it a refusal.
+    `answered` is set once the server has said anything of the kind, be it a refusal. With `definitions`, a store of
+    CustomResourceDefinitions, a kind that the server lacks is not asked for again before it is defined there.
     """
 
     def __init__(
@@ -65,6 +64,7 @@ class Reflector:
         page_size: int = PAGE_SIZE,
         rng: random.Random | None = None,
         metrics: KubeMetrics | None = None,
+        definitions: Store | None = None,
     ) -> None:
         self.store = store
         self.kind = store.kind
@@ -80,6 +80,10 @@ class Reflector:
         self._version: str | None = None
         self._failures = 0
         self._log = log.bind(kind=self.kind.kind, namespace=self.scope.namespace)
+        self._definitions = definitions
+        self._defined = asyncio.Event()
+        if definitions is not None:
+            definitions.subscribe(lambda _: self._defined.set())
 
     async def run(self) -> None:
         """List and watch until cancelled; no failure ends it."""
@@ -169,9 +173,11 @@ class Reflector:
         self._failures += 1
         delay = self._timing.backoff_min * 2.0 ** min(self._failures - 1, 20)
         delay = min(delay, self._timing.backoff_max)
-        if self.missing:
-            delay = max(delay, self._timing.absent)
         await asyncio.sleep(delay * self._rng.uniform(0.5, 1.0))
+        if self.missing and self._definitions is not None:
+            while not self._definitions.get("", f"{self.kind.plural}.{self.kind.group}"):
+                self._defined.clear()
+                await self._defined.wait()
 
     def _gauge(self) -> None:
         self._metrics.objects.labels(self.kind.kind).set(len(self.store))

@@ -175,23 +175,27 @@ async def test_an_idle_cache_asks_for_nothing(own_apiserver: ApiServer) -> None:
         cache = Cache(client, timing=replace(QUICK, silence=1.0))
         for kind in (CONFIG_MAP, NAMESPACE, Kind("apps", "v1", "Deployment", "deployments")):
             cache.watch(kind)
+        cache.watch(
+            Kind("test.rollout.dev", "v1", "Thing", "things"), optional=True, definitions=True
+        )
         async with running(cache):
 
             def ours(skip: int = 0) -> list[dict[str, Any]]:
                 requests = own_apiserver.requests(skip)
                 return [r for r in requests if r["userAgent"].startswith("rollout/")]
 
-            await eventually(lambda: sum(r["verb"] == "watch" for r in ours()) == 3)
+            await eventually(lambda: sum(r["verb"] == "watch" for r in ours()) == 4)
             mark = len(own_apiserver.requests())
             await asyncio.sleep(3)
             assert ours(mark) == []
 
 
-async def test_a_kind_that_is_installed_later(own_apiserver: ApiServer) -> None:
+@pytest.mark.parametrize("definitions", [False, True])
+async def test_a_kind_that_is_installed_later(own_apiserver: ApiServer, definitions: bool) -> None:
     thing = Kind("test.rollout.dev", "v1", "Thing", "things")
     async with await Client.connect(str(own_apiserver.kubeconfig)) as client:
         cache = Cache(client, timing=QUICK)
-        store = cache.watch(thing, optional=True)
+        store = cache.watch(thing, optional=True, definitions=definitions)
         async with running(cache):
             assert not cache.is_installed(thing)
             await client.create(CUSTOM_RESOURCE_DEFINITION, definition(thing))
