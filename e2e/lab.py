@@ -144,7 +144,7 @@ class Lab:
         for line in (CLUSTER / "logs" / "audit.log").read_text().splitlines():
             entry = json.loads(line)
             began = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
-            if entry["user"]["username"] == user and began >= since:
+            if entry["user"].get("username") == user and began >= since:
                 found.append(entry)
         return found
 
