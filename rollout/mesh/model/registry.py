@@ -55,6 +55,7 @@ class Registry:
         self._gateway_tables: dict[str, list[RouteTable]] = {}
         self._leading_to: dict[str, set[Ref]] = {}
         self._policies: dict[tuple[str, str], list[DestinationPolicy]] = {}
+        self._hashing = 0  # how many rules choose endpoints by a key
         self._by_port: dict[int, list[str]] = {}
         self._by_namespace: dict[str, list[str]] = {}
         self._callers: Counter[Caller] = Counter()
@@ -119,9 +120,12 @@ class Registry:
             found = self._policies.setdefault((ref.namespace, policy.host), [])
             insort(found, policy, key=lambda each: each.age)
             self._dirty.policies.add(policy.host)
-        for each in (old, policy):
-            if each is not None and each.hashes:
-                self._touch_routes_to(each.host)
+        changed = [each for each in (old, policy) if each is not None]
+        # A rule without a key matters too, where it takes the place of one with a key or gives it up.
+        matters = self._hashing > 0 or any(each.hashes for each in changed)
+        self._hashing += bool(policy and policy.hashes) - bool(old and old.hashes)
+        for each in changed if matters else ():
+            self._touch_routes_to(each.host)
 
     def set_gateway(self, ref: Ref, gateway: Gateway | None) -> None:
         """Puts, replaces or removes a gateway."""

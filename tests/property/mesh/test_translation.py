@@ -6,7 +6,7 @@ import random
 from copy import deepcopy
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.meshworld import TYPES, World, messages
@@ -77,6 +77,8 @@ def test_the_order_of_objects_never_shows(shuffler: random.Random) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(range(len(OBJECTS))), st.booleans()), max_size=25))
+@example([(0, True), (10, True), (7, True)])
+@example([(0, True), (7, True), (10, True), (7, False)])
 @settings(max_examples=100)
 def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]) -> None:
     """Changes taken up one by one leave the same bytes as reading what is left at once."""
