@@ -1,12 +1,18 @@
-"""What every test shares: hypothesis without deadlines, since a busy machine is no failure; one flag for goldens."""
+"""What every test shares: hypothesis without deadlines, since a busy machine is no failure; one flag for goldens.
+
+In CI the examples are the same in every run, so that a change is judged by what it changes; everywhere else they are new
+each time, and what they find becomes an `@example`.
+"""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 import structlog
 from hypothesis import settings
 
-settings.register_profile("rollout", deadline=None)
+settings.register_profile("rollout", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("rollout")
 
 
