@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,7 +136,9 @@ class Lab:
         try:
             yield
         finally:
-            os.kill(process, signal.SIGCONT)
+            # The program that entered the cluster's namespaces stands still with its child, and is woken apart.
+            for each in (process, parent_of(process)):
+                os.kill(each, signal.SIGCONT)
 
     def requests_of(self, account: str, since: float) -> list[dict[str, Any]]:
         """What a service account of rollout asked of the API server since then, from its audit log."""
@@ -166,6 +169,12 @@ def process_with(
         if argument in command and program in {"", command[0]} and group(found):
             return int(process.name)
     raise LookupError(f"no process of the cluster with the argument {argument}")
+
+
+def parent_of(process: int) -> int:
+    """The id of the process that started it."""
+    status = (Path("/proc") / str(process) / "status").read_text()
+    return int(re.search(r"^PPid:\s+(\d+)$", status, re.MULTILINE)[1])  # type: ignore[index]
 
 
 def responds() -> bool:
