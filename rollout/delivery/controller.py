@@ -66,7 +66,7 @@ log = structlog.get_logger(__name__)
 COMPONENT = "flagger"
 """The name under which events appear: those who look for Flagger's find them."""
 _WORKERS = 32
-_LONGEST_BACKOFF_SECONDS = 30.0
+_LONGEST_BACKOFF_SECONDS = 10.0
 _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
 _SERVICE = "rollout-controller"

@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from rollout.kube.backoff import Backoff
+
 K = TypeVar("K", bound=Hashable)
 
 log = structlog.get_logger(__name__)
@@ -36,7 +38,7 @@ class WorkQueue(Generic[K]):
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._failures: dict[K, int] = {}
+        self._failing: dict[K, Backoff] = {}
 
     def __len__(self) -> int:
         """How many keys wait for a worker now (delayed ones are not counted)."""
@@ -67,19 +69,20 @@ class WorkQueue(Generic[K]):
 
     def add_backoff(self, key: K) -> float:
         """Work on the key again after its back-off, which grows with each call; answers the delay in seconds."""
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(self._cap, self._base * 2.0 ** min(failures - 1, 30))
-        delay *= self._rng.uniform(0.5, 1.0)
+        if (backoff := self._failing.get(key)) is None:
+            backoff = self._failing[key] = Backoff(base=self._base, cap=self._cap)
+        delay = backoff.after() * self._rng.uniform(0.5, 1.0)
         self.add_after(key, delay)
         return delay
 
     def forget(self, key: K) -> None:
         """The key went well: its next failure starts again at the shortest back-off."""
-        self._failures.pop(key, None)
+        self._failing.pop(key, None)
 
     def failures(self, key: K) -> int:
         """How often in a row the key has failed."""
-        return self._failures.get(key, 0)
+        backoff = self._failing.get(key)
+        return backoff.failures if backoff else 0
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[K]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from rollout.kube.backoff import Backoff
 from rollout.kube.client import PAGE_SIZE, Client
 from rollout.kube.errors import Gone, KubeError, NotFound, Unavailable
 from rollout.kube.metrics import KubeMetrics
@@ -43,7 +44,7 @@ class Timing:
     watch_max: float = 600.0
     silence: float = 85.0
     backoff_min: float = 0.2
-    backoff_max: float = 30.0
+    backoff_max: float = 10.0
 
 
 class Reflector:
@@ -78,7 +79,7 @@ class Reflector:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, not a secret
         self._metrics = metrics or KubeMetrics()
         self._version: str | None = None
-        self._failures = 0
+        self._backoff = Backoff(base=self._timing.backoff_min, cap=self._timing.backoff_max)
         self._log = log.bind(kind=self.kind.kind, namespace=self.scope.namespace)
         self._definitions = definitions
         self._defined = asyncio.Event()
@@ -95,10 +96,10 @@ class Reflector:
                 self._log.info("the watched version is gone; listing again", error=str(error))
                 self._version = None
                 self._count(error)
-                await self._pause()
+                await self._pause(Gone)
             except Exception as error:  # noqa: BLE001 - whatever it is, the store must not stay behind
                 self._failed(error)
-                await self._pause()
+                await self._pause(type(error))
 
     async def _list(self) -> str:
         self._metrics.lists.labels(self.kind.kind).inc()
@@ -135,7 +136,7 @@ class Reflector:
         )
         async with aclosing(events):
             async for event in events:
-                self._failures = 0
+                self._backoff.reset()
                 match event.type:
                     case "ADDED" | "MODIFIED":
                         self.store.put(event.object, announced=True)
@@ -147,7 +148,7 @@ class Reflector:
                 self._gauge()
         if loop.time() - started < self._timing.watch_min / 10:
             # a server that ends watches at once must not be asked again at once
-            await self._pause()
+            await self._pause(None)
 
     def _failed(self, error: Exception) -> None:
         self._count(error)
@@ -160,7 +161,7 @@ class Reflector:
                 self._log.warning("the server has no such kind; looking again until it does")
             self.missing = True
         elif isinstance(error, KubeError):
-            report = self._log.warning if self._failures == 0 else self._log.debug
+            report = self._log.warning if self._backoff.failures == 0 else self._log.debug
             report("watch interrupted", error=str(error))
         else:
             self._version = None
@@ -169,11 +170,8 @@ class Reflector:
     def _count(self, error: Exception) -> None:
         self._metrics.failures.labels(self.kind.kind, type(error).__name__).inc()
 
-    async def _pause(self) -> None:
-        self._failures += 1
-        delay = self._timing.backoff_min * 2.0 ** min(self._failures - 1, 20)
-        delay = min(delay, self._timing.backoff_max)
-        await asyncio.sleep(delay * self._rng.uniform(0.5, 1.0))
+    async def _pause(self, trouble: type[Exception] | None) -> None:
+        await asyncio.sleep(self._backoff.after(trouble) * self._rng.uniform(0.5, 1.0))
         if self.missing and self._definitions is not None:
             while not self._definitions.get("", f"{self.kind.plural}.{self.kind.group}"):
                 self._defined.clear()

@@ -201,6 +201,6 @@ async def test_the_api_server_is_gone_for_a_while(
             await until(lambda: lab.shown[-1:] == [("Progressing", 20)], "20 %")
             own_apiserver.stop()
             await asyncio.sleep(6)
-            own_apiserver.start()
+            await asyncio.to_thread(own_apiserver.start)
             await lab.phase("Succeeded", 60)
         assert lab.weights == [(100 - w, w) for w in (0, 10, 20, 30, 40, 50, 0)]
