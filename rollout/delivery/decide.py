@@ -23,6 +23,7 @@ from rollout.delivery.phases.decide_settled import decide_settled
 from rollout.delivery.phases.decide_waiting import decide_waiting
 from rollout.delivery.phases.examine import examined
 from rollout.delivery.phases.record import recorded
+from rollout.delivery.phases.takeover import take_over
 from rollout.delivery.refusals import FIELDS_IGNORED, Refusal
 from rollout.delivery.routing import router_of
 from rollout.delivery.situation import Situation, refuse
@@ -52,8 +53,8 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     here = _situation(seen, acted_upon, now)
     if isinstance(here, Decision):
         return here
-    decided = _with_cookies(decide_command(here) or _decide_phase(here))
-    decision = examined(here, recorded(here, announced(here, decided)))
+    decided = take_over(here) or decide_command(here) or _decide_phase(here)
+    decision = examined(here, recorded(here, announced(here, _with_cookies(decided))))
     return _with_finalizer(here, _with_notice(seen, decision, ignored, told, now))
 
 

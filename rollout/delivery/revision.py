@@ -1,7 +1,8 @@
 """What counts as a revision of a target: its pod template as served, and the configs that the template names.
 
 The hash is over canonical JSON, so that it depends neither on this program's version nor on the order of keys; its
-prefix names the format, so that another one is never compared with it. Knows nothing of phases.
+prefix names the format, so that another one is never compared with it (`phases.takeover` says what it means instead).
+Knows nothing of phases.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ def revision_of(target: Object) -> str:
         target["spec"]["template"], sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
     return _FORMAT + hashlib.sha256(template.encode()).hexdigest()[:16]
+
+
+def is_foreign(written: str) -> bool:
+    """Whether a status' revision was written by Flagger, or by a version of this program with another format."""
+    return bool(written) and not written.startswith(_FORMAT)
 
 
 def has_changed(status: Status, revision: str, configs: Mapping[str, str]) -> bool:

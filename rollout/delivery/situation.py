@@ -14,7 +14,12 @@ from rollout.api.kinds import DEPLOYMENT, SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetRoutes
 from rollout.delivery.affinity import Affinity, affinity
 from rollout.delivery.objects.configs import checksums, primary_config
-from rollout.delivery.objects.primary import PROMOTED_EXACTLY, flagger_id_of, promoted_primary
+from rollout.delivery.objects.primary import (
+    PROMOTED_EXACTLY,
+    flagger_id_of,
+    promoted_primary,
+    runs_target,
+)
 from rollout.delivery.objects.services import Side, service, service_name
 from rollout.delivery.podfailure import first_failure
 from rollout.delivery.readiness import Readiness, Ready, readiness, replicas_of
@@ -91,6 +96,13 @@ class Situation:
     def primary_is_current(self) -> bool:
         """Whether the primary already has the target's present revision, copied by this program."""
         return self.primary is not None and flagger_id_of(self.primary) == self.promotion
+
+    @property
+    def primary_runs_target(self) -> bool:
+        """Whether the primary has the target's present template, whoever copied it."""
+        return self.primary is not None and runs_target(
+            self.primary, self.target, self.label, self.snapshot.configs
+        )
 
     @property
     def changed(self) -> bool:

@@ -68,6 +68,11 @@ def checksum(config: Object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def flaggers_checksum(config: Object) -> str:
+    """The checksum as Flagger writes it: of `data` alone."""
+    return checksum({"data": config.get("data")})
+
+
 def primary_config(owner: Object, source: Object, kind: Kind, prefixes: Iterable[str]) -> Object:
     """The primary's copy of a ConfigMap or Secret."""
     copied: Object = {k: source[k] for k in ("data", "binaryData", "type") if k in source}

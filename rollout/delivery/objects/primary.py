@@ -25,6 +25,10 @@ _PROMOTED_FIELDS = (
     "strategy",
 )
 
+# Neither tells anything of the target: who copied the template, and that the primary's pods were restarted by hand.
+_RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+_PRIMARYS_OWN = (FLAGGER_ID, _RESTARTED_AT)
+
 PROMOTED_EXACTLY = ("spec.template", "spec.strategy")
 """Where a promoted primary must be just as desired, removals included."""
 
@@ -99,6 +103,25 @@ def flagger_id_of(primary: Object) -> str:
     """Which promotion the primary's template came from; empty where it does not say."""
     metadata = primary["spec"]["template"].get("metadata") or {}
     return str((metadata.get("annotations") or {}).get(FLAGGER_ID, ""))
+
+
+def runs_target(
+    primary: Object, target: Object, label: tuple[str, str], configs: Iterable[ConfigRef]
+) -> bool:
+    """Whether the primary's template is the copy of the target's, whoever made it."""
+    copied = promoted_primary(target, label, configs=configs, flagger_id="")
+    ours, theirs = copied["spec"]["template"], primary["spec"]["template"]
+    wanted = annotations_of(target["spec"]["template"])
+    own = [name for name in _PRIMARYS_OWN if name not in wanted]
+    return _without_annotations(ours, own) == _without_annotations(theirs, own)
+
+
+def _without_annotations(template: Object, names: Iterable[str]) -> Object:
+    metadata = {k: v for k, v in (template.get("metadata") or {}).items() if v}
+    annotations = dict(metadata.pop("annotations", {}))
+    for name in names:
+        annotations.pop(name, None)
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _pod_selectors(spec: Object) -> list[Object]:

@@ -28,7 +28,8 @@ def decide_bootstrap(here: Situation) -> Decision:
         return Decision(
             actions=(*foundation, *here.copies(), create_primary(here)), status=here.fresh_status
         )
-    if is_controlled_by(here.primary, here.obj) and not here.primary_is_current:
+    current = here.primary_is_current or here.primary_runs_target
+    if is_controlled_by(here.primary, here.obj) and not current:
         # The target moved on while its first copy was starting; nothing is promoted yet, so the copy follows.
         return Decision(actions=(*foundation, *here.promote_primary()), status=here.fresh_status)
     state = None if here.canary.spec.skip_analysis else here.primary_ready
