@@ -14,6 +14,7 @@ import yaml
 
 from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary
+from rollout.api.chaos import ChaosExperiment, ChaosReport
 from rollout.api.istio import DestinationRule, Gateway, VirtualService
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
@@ -72,6 +73,30 @@ DEFINITIONS = (
     ),
     _Definition(DestinationRule, (_Column("Host", "string", ".spec.host"), _AGE), _ISTIO, ("dr",)),
     _Definition(Gateway, (), _ISTIO, ("gw",)),
+    _Definition(
+        ChaosExperiment,
+        (
+            _Column("Phase", "string", ".status.phase"),
+            _Column("Verdict", "string", ".status.verdict"),
+            _Column("Service", "string", ".spec.target.service"),
+            _Column("Fault", "string", ".status.fault"),
+            _Column("Remaining", "string", ".status.remaining"),
+            _Column("Evidence", "string", ".status.reason"),
+            _AGE,
+        ),
+        (),
+        ("chaos",),
+    ),
+    _Definition(
+        ChaosReport,
+        (
+            _Column("Experiment", "string", ".spec.experiment"),
+            _Column("Verdict", "string", ".spec.verdict"),
+            _Column("Start", "date", ".spec.start"),
+            _Column("Reason", "string", ".spec.reason"),
+            _AGE,
+        ),
+    ),
 )
 
 
@@ -154,7 +179,7 @@ def schema_of(model: type[Resource]) -> Schema:
     strict = model.REFUSES_UNKNOWN
     spec = _structural(source["properties"]["spec"], shapes, strict=strict)
     status: Schema = {"type": "object", **_KEEPS_UNKNOWN}
-    if "CanaryStatus" in shapes:
+    if "$ref" in source["properties"].get("status", {}):
         status = _structural(source["properties"]["status"], shapes, strict=strict)
     return {
         "description": source["description"],

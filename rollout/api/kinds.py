@@ -72,6 +72,9 @@ ALERT_PROVIDER = Kind("flagger.app", "v1beta1", "AlertProvider", "alertproviders
 CANARY = Kind("flagger.app", "v1beta1", "Canary", "canaries")
 METRIC_TEMPLATE = Kind("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates")
 
+CHAOS_EXPERIMENT = Kind("chaos.rollout.dev", "v1alpha1", "ChaosExperiment", "chaosexperiments")
+CHAOS_REPORT = Kind("chaos.rollout.dev", "v1alpha1", "ChaosReport", "chaosreports")
+
 DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
 GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")

@@ -1,0 +1,260 @@
+"""What a ChaosExperiment breaks, and for whom (`spec.target`, `spec.fault`, `spec.blastRadius`).
+
+Delays and aborts carry Istio's names, so that existing YAML pastes in. Knows nothing of how a fault is injected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from rollout.api.fields import Count, IntOrString, Name, PercentFraction, PositiveDuration
+from rollout.api.istio.match import StringMatch, valid_header_name
+from rollout.api.model import Int, Model, Problem, Str, StrMap, refusal
+
+GRPC_STATUSES: Final = (
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""The gRPC statuses that say that a call failed, at their numbers from 1."""
+
+Arm = Literal["canary", "primary", "all"]
+Layer = Literal["upstream", "client"]
+
+
+def _http_status(value: int) -> int:
+    if not 200 <= value <= 599:
+        raise refusal(f"{value} is not a status that Envoy answers with", "give 200 to 599")
+    return value
+
+
+HttpStatus = Annotated[
+    Int, AfterValidator(_http_status), Field(json_schema_extra={"minimum": 200, "maximum": 599})
+]
+
+
+class Callers(Model):
+    """Whose requests are faulted."""
+
+    label_selectors: StrMap = Field(default_factory=dict)
+    """Labels that the calling pods carry, all of them."""
+    namespaces: tuple[Name, ...] = ()
+    """Namespaces of the calling pods, any of them; every namespace where empty."""
+
+
+class Target(Model):
+    """The service that an experiment is about."""
+
+    service: Name
+    """Name of the Kubernetes Service."""
+    namespace: Name | None = None
+    """Its namespace; the experiment's where unset. It must have opted in, as the experiment's must."""
+    arm: Arm = "all"
+    """Which of its versions: `primary` and `canary` are those of a Canary whose service has this name."""
+    from_: Callers | None = Field(default=None, alias="from")
+    """Only requests of these callers; everybody's where unset."""
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Names of the Services behind which the target's pods stand, as Flagger generates them."""
+        return (self.service,) if self.arm == "all" else (f"{self.service}-{self.arm}",)
+
+
+class Share(Model):
+    """A part of the requests."""
+
+    value: PercentFraction
+    """In percent."""
+
+
+class Delay(Model):
+    """Requests made to wait."""
+
+    fixed_delay: PositiveDuration
+    """For how long."""
+    percentage: Share = Share(value=100)
+    """How many of them; all where unset."""
+
+
+class Abort(Model):
+    """Requests answered with an error instead of being served."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "has(self.httpStatus) != has(self.grpcStatus)",
+                    "message": "set exactly one of httpStatus and grpcStatus",
+                }
+            ]
+        }
+    )
+
+    http_status: HttpStatus | None = None
+    """The status that they get."""
+    grpc_status: Str | None = None
+    """The gRPC status that they get, by its name (`UNAVAILABLE`)."""
+    percentage: Share = Share(value=100)
+    """How many of them; all where unset."""
+
+    def problems(self) -> Iterator[Problem]:
+        """No status, or two; a status that gRPC does not have."""
+        if (self.http_status is None) == (self.grpc_status is None):
+            yield Problem("", "needs exactly one of httpStatus and grpcStatus", "set one of them")
+        if self.grpc_status is not None and self.grpc_status not in GRPC_STATUSES:
+            yield Problem(
+                "grpcStatus",
+                f"{self.grpc_status!r} is not a gRPC status that says failure",
+                f"use one of {', '.join(GRPC_STATUSES)}",
+            )
+
+
+class Bandwidth(Model):
+    """Responses slowed down."""
+
+    limit_kbps: Annotated[Count, Field(json_schema_extra={"minimum": 1})]
+    """Kibibytes a second that one response may have at most, as Envoy counts them."""
+    percentage: Share = Share(value=100)
+    """How many of them; all where unset."""
+
+    def problems(self) -> Iterator[Problem]:
+        """A limit of nothing would be an outage; there are aborts for that."""
+        if self.limit_kbps < 1:
+            yield Problem("limitKbps", "is 0", "give at least 1, or use abort")
+
+
+class PodKill(Model):
+    """Pods of the target that are evicted, once, when the experiment begins."""
+
+    mode: Literal["one", "all", "fixed", "fixed-percent"] = "one"
+    """How many: one, every one, `value` of them, or `value` percent of them (rounded up)."""
+    value: IntOrString | None = None
+    """The number or the percentage."""
+    grace_period_seconds: Count | None = None
+    """Time that they get to end; the pod's own where unset. 0 kills at once."""
+
+    @property
+    def number(self) -> int:
+        """`value` as a number; 0 where it is none."""
+        text = str(self.value if self.value is not None else 0).removesuffix("%")
+        return int(text) if text.isdecimal() else 0
+
+    def problems(self) -> Iterator[Problem]:
+        """A mode without the number it needs, or with one that it does not."""
+        counted = self.mode in {"fixed", "fixed-percent"}
+        if counted and self.value is None:
+            yield Problem("value", f"is required with mode {self.mode}", "give the number")
+        elif counted and (self.number < 1 or (self.mode == "fixed-percent" and self.number > 100)):
+            most = " to 100" if self.mode == "fixed-percent" else " or more"
+            yield Problem("value", f"{self.value!r} cannot be used", f"give a number, 1{most}")
+        elif not counted and self.value is not None:
+            yield Problem("value", f"means nothing with mode {self.mode}", "remove it")
+
+
+class RequestMatch(Model):
+    """Conditions that a request must all meet to be faulted."""
+
+    headers: Mapping[str, StringMatch] = Field(default_factory=dict)
+    """Headers by name; an empty match means that the header is present."""
+    uri: StringMatch | None = None
+    """The path, without the query."""
+    method: StringMatch | None = None
+    """The HTTP method."""
+
+    def problems(self) -> Iterator[Problem]:
+        """A match of nothing, and header names that HTTP has no room for."""
+        if not self.headers and self.uri is None and self.method is None:
+            yield Problem("", "matches every request", "give headers, uri or method, or remove it")
+        for name in self.headers:
+            if not valid_header_name(name):
+                yield Problem("headers", f"{name!r} is not a header's name", "correct the name")
+
+
+class Fault(Model):
+    """What is broken: one or more of delay, abort, bandwidth and podKill."""
+
+    delay: Delay | None = None
+    """Requests made to wait."""
+    abort: Abort | None = None
+    """Requests answered with an error."""
+    bandwidth: Bandwidth | None = None
+    """Responses slowed down."""
+    pod_kill: PodKill | None = None
+    """Pods evicted."""
+    match: tuple[RequestMatch, ...] = ()
+    """Any of these; none means every request."""
+    layer: Layer = "upstream"
+    """`upstream`: at the service, below the caller's retries and time-outs, which are so tested;
+    `client`: at the caller, above them."""
+
+    @property
+    def in_mesh(self) -> bool:
+        """Whether proxies carry any of it out."""
+        return any(part is not None for part in (self.delay, self.abort, self.bandwidth))
+
+    @property
+    def traffic_percent(self) -> float:
+        """The largest share of the matched requests that its parts can hit together; 0 without one."""
+        parts = (self.delay, self.abort, self.bandwidth)
+        return min(100.0, sum(part.percentage.value for part in parts if part))
+
+    @property
+    def summary(self) -> str:
+        """For a column: `delay 300ms 30%, abort 503 5%`."""
+        return ", ".join(self._summaries())
+
+    def _summaries(self) -> Iterator[str]:
+        if self.delay:
+            yield f"delay {self.delay.fixed_delay.text} {self.delay.percentage.value:g}%"
+        if self.abort:
+            status = self.abort.http_status or self.abort.grpc_status
+            yield f"abort {status} {self.abort.percentage.value:g}%"
+        if self.bandwidth:
+            share = self.bandwidth.percentage.value
+            yield f"bandwidth {self.bandwidth.limit_kbps}kbps {share:g}%"
+        if self.pod_kill:
+            value = "" if self.pod_kill.value is None else f" {self.pod_kill.value}"
+            yield f"podKill {self.pod_kill.mode}{value}"
+
+    def problems(self) -> Iterator[Problem]:
+        """A fault of nothing, of nobody, or whose matches cannot matter."""
+        if not self.in_mesh and self.pod_kill is None:
+            yield Problem("", "breaks nothing", "set delay, abort, bandwidth or podKill")
+        for name in ("delay", "abort", "bandwidth"):
+            part = getattr(self, name)
+            if part is not None and part.percentage.value <= 0:
+                yield Problem(f"{name}.percentage.value", "is 0", "give more, or remove it")
+        if self.match and not self.in_mesh:
+            yield Problem(
+                "match", "means nothing for pods", "remove it, or add a fault of requests"
+            )
+
+
+class BlastRadius(Model):
+    """How much may be broken at once."""
+
+    max_traffic_percent: PercentFraction = 100.0
+    """Largest share of the requests that the fault may ask for."""
+    max_concurrent: Annotated[Count, Field(json_schema_extra={"minimum": 1})] = 1
+    """How many experiments may run in the target's namespace at once, this one included."""
+
+    def problems(self) -> Iterator[Problem]:
+        """A limit that nothing can meet."""
+        if self.max_concurrent < 1:
+            yield Problem("maxConcurrent", "is 0, so it could never run", "give at least 1")
