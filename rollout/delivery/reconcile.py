@@ -95,6 +95,7 @@ class Reconciler:
         self._hooks, self._alert, self._pods = hooks, alert, pods
         self._due: dict[Key, datetime] = {}
         self._rest: dict[Key, datetime] = {}
+        self._answers: dict[Key, tuple[datetime, Mapping[Check, Answer]]] = {}
 
     async def reconcile(self, key: Key) -> bool:
         """One look. False asks the caller to look again after a back-off."""
@@ -107,7 +108,7 @@ class Reconciler:
         seen, decision = await self._decide(key, seen)
         if seen is None or decision is None:
             return True
-        self._ask(key, decision)
+        self._ask(key, seen, decision)
         went_well = await self._act(key, seen, decision)
         self._metrics.looked(seen, decision, (self._clock() - began).total_seconds())
         if decision.wake is not None:
@@ -121,27 +122,40 @@ class Reconciler:
         """The canary is gone, or another's to look at."""
         self._due.pop(key, None)
         self._rest.pop(key, None)
+        self._answers.pop(key, None)
         self._hooks.used(key)
         self._actor.forget(key)
         self._metrics.gone(key)
 
     def _see(self, key: Key, answers: Mapping[Check, Answer] | None = None) -> Snapshot | None:
+        until, kept = self._answers.get(key, (None, None))
+        if answers is None and until is not None and self._clock() < until:
+            answers = kept
         seen = self._observer.snapshot(key, answers)
         if seen is None:
             return None
         return replace(seen, hooks=self._hooks.outcomes(key), rest=self._rest.get(key))
 
-    def _ask(self, key: Key, decision: Decision) -> None:
-        """Have hooks called that the decision waits for; forget what they said once it waits for none."""
+    def _ask(self, key: Key, seen: Snapshot, decision: Decision) -> None:
+        """Have hooks called that the decision waits for; forget what they, and checks, said once it waits for none."""
         if decision.hooks:
+            self._keep(key, seen)
             self._hooks.ask(key, decision.hooks)
             return
         if not decision.checks:
             self._hooks.used(key)
+            self._answers.pop(key, None)
         if decision.rest is not None:
             self._rest[key] = decision.rest
         else:
             self._rest.pop(key, None)
+
+    def _keep(self, key: Key, seen: Snapshot) -> None:
+        """What checks said holds for an interval, so that they need not be made again once hooks have answered."""
+        _, kept = self._answers.get(key, (None, None))
+        if seen.answers and seen.answers is not kept and isinstance(seen.canary, Canary):
+            until = self._clock() + seen.canary.interval(seen.settings.minimum_interval)
+            self._answers[key] = until, seen.answers
 
     async def _decide(self, key: Key, seen: Snapshot) -> tuple[Snapshot | None, Decision | None]:
         decision = decide(seen, self._clock())

@@ -41,9 +41,10 @@ class Snapshot:
 
     `objects` are those of the canary's namespace that delivery asks for by kind and name; `configs` are the ones that
     the target's template names and that are tracked. `rival` is another canary that had the target first. `templates` are
-    the MetricTemplates that its metrics name. `answers` are there only right after the checks that a decision asked for;
-    `hooks` from when the hooks that decisions asked for answered until a decision asks for none. `rest` is until when a
-    decision wanted nothing to be asked. `pods` are those of the Deployments that a decision wanted to examine.
+    the MetricTemplates that its metrics name. `answers` are there right after the checks that a decision asked for,
+    and while hooks are asked beside them; `hooks` from when the hooks that decisions asked for answered until a decision
+    asks for none. `rest` is until when a decision wanted nothing to be asked. `pods` are those of the Deployments that a
+    decision wanted to examine.
     """
 
     obj: Object = field(repr=False)

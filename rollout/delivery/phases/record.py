@@ -34,7 +34,8 @@ def recorded(here: Situation, decision: Decision) -> Decision:
 
 def _with_step(here: Situation, decision: Decision) -> Status:
     status, answers = decision.status, here.snapshot.answers
-    if not answers or status.last_transition == here.status.last_transition:
+    judged = not here.changed and status.last_transition != here.status.last_transition
+    if not answers or not judged:
         return status
     step = StepRecord(
         time=here.now,

@@ -211,6 +211,24 @@ async def test_traffic_grows_only_as_far_as_somebody_lets_it() -> None:
     assert world.alerts.count("warn: Canary traffic increase is waiting for approval.") == 3
 
 
+async def test_checks_beside_gates_are_made_once_a_step() -> None:
+    gates = [hook(each) for each in ("rollback", "rollout", "confirm-traffic-increase")]
+    world = await world_with(*gates, stepWeight=10)
+    world.hooks = {"rollback": Refused("no")}
+    await new_revision(world, ticks=2)
+    world.queries.clear()
+    await world.tick()
+    assert world.served == (70, 30)
+    assert len(world.queries) == 2
+    world.hanging = {"confirm-traffic-increase"}
+    await world.tick()
+    assert len(world.queries) == 4
+    world.hanging.clear()
+    await world.tick()
+    assert len(world.queries) == 6, "an answer of an interval ago is none"
+    assert world.served == (60, 40)
+
+
 @pytest.mark.parametrize(
     ("type_", "halt", "ticks"),
     [
