@@ -67,7 +67,7 @@ class Program:
             await self.end()
         code = self._process.returncode if self._process.returncode is not None else -1
         if code and not problem:
-            problem = f"it ended with exit code {code}"
+            problem = _how(code)
         return Ended(code, self._output.text, problem, self._errors.text, self._output.cut)
 
     async def end(self) -> None:
@@ -116,6 +116,12 @@ def _tied(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]
     command = [found, *arguments[1:]]
     setpriv = shutil.which("setpriv", path=search)
     return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
+
+
+def _how(code: int) -> str:
+    if code < 0 and -code in {each.value for each in signal.Signals}:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return f"it ended with exit code {code}"
 
 
 class _Tail:
