@@ -1,4 +1,5 @@
-"""A real API server for the tests: one shared by all, or one of a test's own where it is stopped or counted."""
+"""What the tests stand on: a real API server, shared or of a test's own where it is stopped or counted; a real
+Prometheus; and a namespace in which a controller may be run."""
 
 from __future__ import annotations
 
@@ -10,6 +11,9 @@ import pytest
 from rollout.api.kinds import NAMESPACE
 from rollout.kube.client import Client
 from tests.integration.apiserver import ApiServer, api_server
+from tests.integration.crds import install_crds
+from tests.integration.delivery.support import Lab, options
+from tests.integration.prometheus import prometheus
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,25 @@ async def namespace(client: Client) -> str:
     name = f"test-{uuid.uuid4().hex[:8]}"
     await client.create(NAMESPACE, {"metadata": {"name": name}})
     return name
+
+
+@pytest.fixture(scope="session")
+def metrics_server() -> Iterator[str]:
+    """The address of a Prometheus; it watches nothing, so queries are of what they say themselves."""
+    with prometheus() as address:
+        yield address
+
+
+@pytest.fixture
+async def lab(
+    apiserver: ApiServer, client: Client, namespace: str, metrics_server: str
+) -> AsyncIterator[Lab]:
+    """The namespace, watched, with the kinds installed; a controller runs once the test says so."""
+    await install_crds(client)
+    made = Lab(
+        client=client,
+        namespace=namespace,
+        options=options(apiserver.kubeconfig, namespace, metrics_server),
+    )
+    async with made.watched():
+        yield made

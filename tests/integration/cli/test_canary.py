@@ -9,7 +9,6 @@ import pty
 import signal
 import sys
 import termios
-from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,10 @@ from pathlib import Path
 import pytest
 
 from rollout.api.kinds import CANARY, DEPLOYMENT, POD, SERVICE_ACCOUNT
-from rollout.kube.client import Client
 from tests.integration.apiserver import ApiServer
-from tests.integration.crds import install_crds
-from tests.integration.delivery.support import Lab, options, until
-from tests.integration.prometheus import prometheus
+from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
+from tests.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +46,16 @@ class Cli:
         return Done(process.returncode or 0, out.decode(), err.decode())
 
 
-@pytest.fixture(scope="module")
-def metrics_server() -> Iterator[str]:
-    with prometheus() as address:
-        yield address
-
-
 @pytest.fixture
-async def lab(
-    apiserver: ApiServer, client: Client, namespace: str, metrics_server: str
-) -> AsyncIterator[Lab]:
-    await install_crds(client)
-    made = Lab(
-        client=client,
-        namespace=namespace,
-        options=options(apiserver.kubeconfig, namespace, metrics_server),
-    )
+async def lab(lab: Lab) -> Lab:
     metric = {"name": "errors", "query": "vector(0.5)", "thresholdRange": {"max": 1}}
     # Many small steps: commands are slow to start on a busy machine.
     analysis = {"interval": "1s", "threshold": 2, "stepWeight": 1, "metrics": [metric]}
     release = canary(analysis=analysis)
     for kind, obj in ((DEPLOYMENT, deployment()), (CANARY, release)):
-        obj["metadata"]["namespace"] = namespace
-        await client.create(kind, obj)
-    async with made.watched():
-        yield made
+        obj["metadata"]["namespace"] = lab.namespace
+        await lab.client.create(kind, obj)
+    return lab
 
 
 @pytest.fixture

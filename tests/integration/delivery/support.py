@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,23 +21,7 @@ from rollout.delivery.controller import Options, run
 from rollout.kube.client import Client, Patch
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
-
-PATIENCE = 45.0
-
-
-async def until(check: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:  # noqa: ASYNC109
-    """Wait until a check, which may be a coroutine function, answers something true."""
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                found = check()
-                if asyncio.iscoroutine(found):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"not within {timeout:g} s: {what}") from None
+from tests.waiting import PATIENCE, until
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,14 +45,14 @@ class Lab:
         found: Object = (await self.get(CANARY, name)).get("status") or {}
         return found
 
-    async def phase(self, wanted: str, timeout: float = PATIENCE) -> Object:  # noqa: ASYNC109
+    async def phase(self, wanted: str, seconds: float = PATIENCE) -> Object:
         """Wait for a phase, and answer the status."""
         seen = len(self.shown)
 
         def there() -> bool:
             return any(phase == wanted for phase, _ in self.shown[max(0, seen - 1) :])
 
-        await until(there, f"{wanted}, shown {self.shown}", timeout)
+        await until(there, f"{wanted}, shown {self.shown}", seconds)
         return await self.status()
 
     async def new_image(self, image: str) -> None:

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
-
-import pytest
 
 from rollout.api.kinds import CANARY, DEPLOYMENT, SERVICE, VIRTUAL_SERVICE
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
-from tests.integration.delivery.support import Lab, options, until
-from tests.integration.prometheus import prometheus
+from tests.integration.delivery.support import Lab, options
 from tests.unit.delivery.world import canary, deployment
+from tests.waiting import until
 
 GOOD, BAD = "vector(0.5)", "vector(7)"
-
-
-@pytest.fixture(scope="module")
-def metrics_server() -> Iterator[str]:
-    with prometheus() as address:
-        yield address
-
-
-@pytest.fixture
-async def lab(
-    apiserver: ApiServer, client: Client, namespace: str, metrics_server: str
-) -> AsyncIterator[Lab]:
-    await install_crds(client)
-    made = Lab(
-        client=client,
-        namespace=namespace,
-        options=options(apiserver.kubeconfig, namespace, metrics_server),
-    )
-    async with made.watched():
-        yield made
 
 
 def errors(query: str = GOOD) -> Object:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from rollout.api.kinds import ALERT_PROVIDER, CANARY, DEPLOYMENT, METRIC_TEMPLATE, SECRET, Kind
-from rollout.kube.client import Client
 from rollout.kube.objects import Object
-from tests.integration.apiserver import ApiServer
-from tests.integration.crds import install_crds
-from tests.integration.delivery.support import Lab, options, until
+from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
 from tests.unit.http.server import Answered, Seen, Server, reply, server
 from tests.unit.loadtester.test_app import serving
+from tests.waiting import until
 
 VALUE = {"series": [{"pointlist": [[1, 0.5], [2, 9.0]]}]}
 
@@ -34,18 +32,15 @@ def outside() -> Iterator[Server]:
 
 
 @pytest.fixture
-async def lab(
-    apiserver: ApiServer, client: Client, namespace: str, outside: Server
-) -> AsyncIterator[Lab]:
-    await install_crds(client)
-    base = options(apiserver.kubeconfig, namespace, "http://127.0.0.1:1")
-    made = Lab(
-        client=client,
-        namespace=namespace,
-        options=replace(base, event_webhook=f"{outside.address}/events"),
-    )
-    async with made.watched():
-        yield made
+def metrics_server() -> str:
+    """None: Datadog is asked instead."""
+    return "http://127.0.0.1:1"
+
+
+@pytest.fixture
+async def lab(lab: Lab, outside: Server) -> Lab:
+    lab.options = replace(lab.options, event_webhook=f"{outside.address}/events")
+    return lab
 
 
 def _secret(name: str, **values: str) -> Object:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from rollout.api.kinds import CANARY, DEPLOYMENT, POD, SERVICE_ACCOUNT
-from rollout.kube.client import Client
-from tests.integration.apiserver import ApiServer
-from tests.integration.crds import install_crds
-from tests.integration.delivery.support import Lab, options, until
+from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
+from tests.waiting import until
 
 
 @pytest.fixture
-async def lab(apiserver: ApiServer, client: Client, namespace: str) -> AsyncIterator[Lab]:
-    await install_crds(client)
-    made = Lab(
-        client=client,
-        namespace=namespace,
-        options=options(apiserver.kubeconfig, namespace, "http://127.0.0.1:9"),
-    )
-    async with made.watched():
-        yield made
+def metrics_server() -> str:
+    """None: what is shown here happens before anything is measured."""
+    return "http://127.0.0.1:9"
 
 
 async def failing_pod(lab: Lab) -> None:

@@ -12,8 +12,9 @@ from rollout.delivery.controller import run
 from rollout.kube.client import Client
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
-from tests.integration.delivery.support import options, until
+from tests.integration.delivery.support import options
 from tests.unit.delivery.world import canary
+from tests.waiting import until
 
 
 async def test_it_serves_its_pages_and_ends_when_asked(

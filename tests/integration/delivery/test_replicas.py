@@ -6,46 +6,29 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from rollout.api.kinds import CANARY, DEPLOYMENT, LEASE
-from rollout.kube.client import Client
 from tests.integration.apiserver import ApiServer
-from tests.integration.crds import install_crds
-from tests.integration.delivery.support import Lab, options, until
-from tests.integration.prometheus import prometheus
+from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
+from tests.waiting import until
 
 HAND_OVER = 15.0
 
 
-@pytest.fixture(scope="module")
-def metrics_server() -> Iterator[str]:
-    with prometheus() as address:
-        yield address
-
-
 @pytest.fixture
-async def lab(
-    apiserver: ApiServer, client: Client, namespace: str, metrics_server: str
-) -> AsyncIterator[Lab]:
-    await install_crds(client)
-    made = Lab(
-        client=client,
-        namespace=namespace,
-        options=options(apiserver.kubeconfig, namespace, metrics_server),
-    )
+async def lab(lab: Lab) -> Lab:
     metric = {"name": "errors", "query": "vector(0.5)", "thresholdRange": {"max": 1}}
     release = canary(analysis={"interval": "1s", "threshold": 2, "metrics": [metric]})
     for kind, obj in ((DEPLOYMENT, deployment()), (CANARY, release)):
-        obj["metadata"]["namespace"] = namespace
-        await client.create(kind, obj)
-    async with made.watched():
-        yield made
+        obj["metadata"]["namespace"] = lab.namespace
+        await lab.client.create(kind, obj)
+    return lab
 
 
 @asynccontextmanager

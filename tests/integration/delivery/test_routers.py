@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -21,36 +21,21 @@ from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
-from tests.integration.delivery.support import Lab, options, until
+from tests.integration.delivery.support import Lab, options
 from tests.integration.gatewayapi import install_gateway_api
-from tests.integration.prometheus import prometheus
 from tests.unit.delivery.routing.support import backend, gatewayed
 from tests.unit.delivery.routing.test_gatewayapi import FILTERS, MATCHES
 from tests.unit.delivery.world import deployment
+from tests.waiting import until
 
 METRIC = {"name": "errors", "query": "vector(0)", "thresholdRange": {"max": 1}}
 EXTENSION = {"type": "ExtensionRef", "extensionRef": {"group": "x.io", "kind": "A", "name": "a"}}
 
 
-@pytest.fixture(scope="module")
-def metrics_server() -> Iterator[str]:
-    with prometheus() as address:
-        yield address
-
-
 @pytest.fixture
-async def lab(
-    apiserver: ApiServer, client: Client, namespace: str, metrics_server: str
-) -> AsyncIterator[Lab]:
-    await install_crds(client)
-    await install_gateway_api(client)
-    made = Lab(
-        client=client,
-        namespace=namespace,
-        options=options(apiserver.kubeconfig, namespace, metrics_server),
-    )
-    async with made.watched():
-        yield made
+async def lab(lab: Lab) -> Lab:
+    await install_gateway_api(lab.client)
+    return lab
 
 
 async def apply(lab: Lab, release: Object, replicas: int = 2) -> None:

@@ -15,7 +15,8 @@ from rollout.kube.client import Client
 from rollout.kube.election import Contest, Election
 from rollout.kube.errors import Forbidden
 from tests.integration.apiserver import ApiServer
-from tests.integration.kube.support import QUICK, background, eventually, running
+from tests.integration.kube.support import QUICK, background, running
+from tests.waiting import until
 
 RBAC = "rbac.authorization.k8s.io"
 ROLE = Kind(RBAC, "v1", "Role", "roles")
@@ -71,9 +72,9 @@ async def test_the_role_suffices(
             )
             elections.append(Election(contest, controller, cache, Idle()))
         async with running(caches[0]), running(caches[1]), background(elections[0].run()):
-            await eventually(lambda: len(elections[0].shards) == SHARDS)
+            await until(lambda: len(elections[0].shards) == SHARDS)
             async with background(elections[1].run()):
-                await eventually(lambda: {len(each.shards) for each in elections} == {1, 2})
+                await until(lambda: {len(each.shards) for each in elections} == {1, 2})
         with pytest.raises(Forbidden):
             await controller.patch(LEASE, namespace, "somebody-elses", {"spec": {}})
         with pytest.raises(Forbidden):

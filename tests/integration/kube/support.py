@@ -1,10 +1,10 @@
-"""What the tests of this room share: waiting with a deadline, small objects, a running cache, a cuttable connection."""
+"""What the tests of this room share: small objects, a running cache, a cuttable connection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -14,16 +14,6 @@ from rollout.kube.objects import Object
 from rollout.kube.reflector import Timing
 
 QUICK = Timing(watch_min=60, watch_max=60, silence=30, backoff_min=0.05, backoff_max=0.3)
-
-
-async def eventually(check: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Wait until `check` is true."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not check():  # noqa: ASYNC110 - any condition of another's state
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds} s") from None
 
 
 def config_map(namespace: str, name: str, **data: str) -> Object:

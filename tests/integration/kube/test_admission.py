@@ -20,7 +20,8 @@ from rollout.kube.errors import Invalid, KubeError
 from rollout.kube.objects import Key, Object, annotations_of
 from rollout.kube.serving import listen
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS, _data
-from tests.integration.kube.support import QUICK, background, config_map, eventually, running
+from tests.integration.kube.support import QUICK, background, config_map, running
+from tests.waiting import until
 
 DAY = timedelta(days=1)
 
@@ -159,7 +160,7 @@ async def test_a_certificate_that_expires_while_serving(client: Client, namespac
 async def test_what_is_overwritten_or_deleted_is_mended(client: Client, namespace: str) -> None:
     webhook = Webhook(client, namespace)
     async with webhook.serving():
-        await eventually(lambda: webhook.server.ready)
+        await until(lambda: webhook.server.ready)
         await webhook.install()  # after the start: it is trusted when it comes
         await webhook.admits("one")
 
@@ -183,5 +184,5 @@ async def test_replicas_that_start_together_share_one_authority(
 ) -> None:
     replicas = [Webhook(client, namespace) for _ in range(3)]
     async with replicas[0].serving(), replicas[1].serving(), replicas[2].serving():
-        await eventually(lambda: all(each.server.ready for each in replicas))
+        await until(lambda: all(each.server.ready for each in replicas))
         assert len({await each.shown() for each in replicas}) == 1

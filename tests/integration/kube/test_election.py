@@ -19,7 +19,8 @@ from rollout.kube.fence import Deposed, FencedWriter
 from rollout.kube.lease import Timing
 from rollout.kube.writer import Writer
 from tests.integration.apiserver import ApiServer
-from tests.integration.kube.support import QUICK, config_map, eventually, running
+from tests.integration.kube.support import QUICK, config_map, running
+from tests.waiting import until
 
 SHORT = Timing(duration=4, renew_deadline=2.0, retry=0.5)
 
@@ -85,7 +86,7 @@ async def test_one_leads_and_hands_over_at_once(
 ) -> None:
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(replica(apiserver.kubeconfig, namespace, "first"))
-        await eventually(lambda: first.election.holds("shop"))
+        await until(lambda: first.election.holds("shop"))
         second = await stack.enter_async_context(replica(apiserver.kubeconfig, namespace, "second"))
         await asyncio.sleep(SHORT.duration + SHORT.retry)
         assert first.election.holds("shop"), "renewed"
@@ -96,7 +97,7 @@ async def test_one_leads_and_hands_over_at_once(
         await first.stop()
         assert not first.election.holds("shop")
         assert first.ended == [0]
-        await eventually(lambda: second.election.holds("shop"), SHORT.duration - 1)
+        await until(lambda: second.election.holds("shop"), seconds=SHORT.duration - 1)
         lease = await client.get(LEASE, namespace, "test-leader")
         assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("second", 1)
 
@@ -109,7 +110,7 @@ async def test_a_holder_that_cannot_renew_stops_before_another_may_begin(
             await stack.enter_async_context(replica(own_apiserver.kubeconfig, "default", name))
             for name in ("one", "other")
         ]
-        await eventually(lambda: one.count + other.count == 1)
+        await until(lambda: one.count + other.count == 1)
         holder, follower = (one, other) if one.count else (other, one)
         writer = FencedWriter(Writer(holder.client, holder.cache), holder.election)
         began = asyncio.get_running_loop().time()
@@ -127,7 +128,7 @@ async def test_a_holder_that_cannot_renew_stops_before_another_may_begin(
             assert not follower.election.holds("default"), "nobody can begin without the server"
         finally:
             own_apiserver.resume()
-        await eventually(lambda: one.count + other.count == 1)
+        await until(lambda: one.count + other.count == 1)
 
 
 async def test_shares_follow_the_replicas(apiserver: ApiServer, namespace: str) -> None:
@@ -144,17 +145,17 @@ async def test_shares_follow_the_replicas(apiserver: ApiServer, namespace: str) 
             assert len(held) == len(set(held)), "never one shard twice"
             return sorted(each.count for each in replicas) == sorted(expected)
 
-        await eventually(lambda: shares(2, 2, 2))
+        await until(lambda: shares(2, 2, 2))
         settled = [each.began[:] for each in replicas]
         await asyncio.sleep(2 * SHORT.duration)
         assert [each.began for each in replicas] == settled, "nothing moves without need"
 
         await replicas[0].stop()
-        await eventually(lambda: shares(0, 3, 3), 2 * SHORT.duration)
+        await until(lambda: shares(0, 3, 3))
         replicas[0] = await stack.enter_async_context(
             replica(apiserver.kubeconfig, namespace, "r9", shards=6)
         )
-        await eventually(lambda: shares(2, 2, 2))
+        await until(lambda: shares(2, 2, 2))
 
 
 async def test_another_number_of_shards_waits_for_the_present_one(
@@ -162,12 +163,12 @@ async def test_another_number_of_shards_waits_for_the_present_one(
 ) -> None:
     async with AsyncExitStack() as stack:
         old = await stack.enter_async_context(replica(apiserver.kubeconfig, namespace, "old"))
-        await eventually(lambda: old.count == 1)
+        await until(lambda: old.count == 1)
         new = await stack.enter_async_context(replica(apiserver.kubeconfig, namespace, "new", 4))
         await asyncio.sleep(SHORT.duration + 1)
         assert (old.count, new.count) == (1, 0)
         await old.stop()
-        await eventually(lambda: new.count == 4)
+        await until(lambda: new.count == 4)
 
 
 async def test_idle_one_lease_is_all_that_is_written(own_apiserver: ApiServer) -> None:
@@ -176,7 +177,7 @@ async def test_idle_one_lease_is_all_that_is_written(own_apiserver: ApiServer) -
             await stack.enter_async_context(replica(own_apiserver.kubeconfig, "default", name))
             for name in ("one", "other")
         ]
-        await eventually(lambda: one.count + other.count == 1)
+        await until(lambda: one.count + other.count == 1)
         await asyncio.sleep(1)
         before = len(own_apiserver.requests())
         await asyncio.sleep(4)
@@ -193,7 +194,7 @@ async def test_a_lease_that_somebody_annotates_or_deletes_is_held_again(
     apiserver: ApiServer, client: Client, namespace: str
 ) -> None:
     async with replica(apiserver.kubeconfig, namespace, "only") as only:
-        await eventually(lambda: only.count == 1)
+        await until(lambda: only.count == 1)
         await client.patch(
             LEASE, namespace, "test-leader", {"metadata": {"annotations": {"a": "b"}}}
         )
@@ -201,5 +202,5 @@ async def test_a_lease_that_somebody_annotates_or_deletes_is_held_again(
         assert only.count == 1
         assert only.began == [0]
         await client.delete(LEASE, namespace, "test-leader")
-        await eventually(lambda: only.ended == [0])
-        await eventually(lambda: only.count == 1)
+        await until(lambda: only.ended == [0])
+        await until(lambda: only.count == 1)

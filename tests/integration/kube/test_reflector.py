@@ -21,9 +21,9 @@ from tests.integration.kube.support import (
     Cuttable,
     background,
     config_map,
-    eventually,
     running,
 )
+from tests.waiting import until
 
 
 class Measured:
@@ -54,7 +54,7 @@ async def test_what_happens_on_the_server_is_seen_at_once(client: Client, namesp
         await client.create(CONFIG_MAP, config_map(namespace, "later"))
         await client.patch(CONFIG_MAP, namespace, "before", {"data": {"a": "2"}})
         await client.delete(CONFIG_MAP, namespace, "later")
-        await eventually(lambda: len(changes) == 3, 1.0)
+        await until(lambda: len(changes) == 3)
     seen = [(change.key.name, bool(change.old), bool(change.new)) for change in changes]
     assert seen == [("later", False, True), ("before", True, True), ("later", True, False)]
 
@@ -69,9 +69,9 @@ async def test_a_selector_and_a_name_narrow_the_watch(client: Client, namespace:
             obj = config_map(namespace, name)
             obj["metadata"]["labels"] = {"app": app}
             await client.create(CONFIG_MAP, obj)
-        await eventually(lambda: (names(selected), names(named)) == (["a"], ["b"]))
+        await until(lambda: (names(selected), names(named)) == (["a"], ["b"]))
         await client.patch(CONFIG_MAP, namespace, "a", {"metadata": {"labels": {"app": "z"}}})
-        await eventually(lambda: names(selected) == [])
+        await until(lambda: names(selected) == [])
 
 
 async def test_a_long_list_comes_in_pages(own_apiserver: ApiServer) -> None:
@@ -102,7 +102,7 @@ async def test_watches_that_end_go_on_where_they_were(client: Client, namespace:
         for number in range(12):
             await client.create(CONFIG_MAP, config_map(namespace, f"c-{number}"))
             await asyncio.sleep(0.2)
-        await eventually(lambda: len(changes) == 12)
+        await until(lambda: len(changes) == 12)
     assert measured("watches", kind="ConfigMap") >= 3
     assert measured("lists", kind="ConfigMap") == 1
 
@@ -119,10 +119,10 @@ async def test_a_silent_connection_is_noticed(own_apiserver: ApiServer, tmp_path
         store = cache.watch(CONFIG_MAP)
         async with running(cache):
             await direct.create(CONFIG_MAP, config_map("default", "heard"))
-            await eventually(lambda: store.get("default", "heard"))
+            await until(lambda: store.get("default", "heard"))
             proxy.mute()
             await direct.create(CONFIG_MAP, config_map("default", "unheard"))
-            await eventually(lambda: store.get("default", "unheard"), 5)
+            await until(lambda: store.get("default", "unheard"))
         assert measured("watch_failures", kind="ConfigMap", error="Unavailable")
         assert measured("lists", kind="ConfigMap") == 1, "it went on from the last version"
 
@@ -136,7 +136,7 @@ async def test_a_server_that_hangs_and_comes_back(own_apiserver: ApiServer) -> N
             await asyncio.sleep(2.5)
             own_apiserver.resume()
             await client.create(CONFIG_MAP, config_map("default", "after"))
-            await eventually(lambda: store.get("default", "after"), 5)
+            await until(lambda: store.get("default", "after"))
 
 
 async def test_a_relist_after_a_restart_tells_only_what_changed(
@@ -163,7 +163,7 @@ async def test_a_relist_after_a_restart_tells_only_what_changed(
             own_apiserver.start()
             assert changes == []
             proxy.mend()
-            await eventually(lambda: len(changes) >= 3)
+            await until(lambda: len(changes) >= 3)
             assert measured("watch_failures", kind="ConfigMap", error="Gone") == 1
             assert measured("lists", kind="ConfigMap") == 2
             assert {change.key.name for change in changes} == {"changed", "deleted", "new"}
@@ -184,7 +184,7 @@ async def test_an_idle_cache_asks_for_nothing(own_apiserver: ApiServer) -> None:
                 requests = own_apiserver.requests(skip)
                 return [r for r in requests if r["userAgent"].startswith("rollout/")]
 
-            await eventually(lambda: sum(r["verb"] == "watch" for r in ours()) == 4)
+            await until(lambda: sum(r["verb"] == "watch" for r in ours()) == 4)
             mark = len(own_apiserver.requests())
             await asyncio.sleep(3)
             assert ours(mark) == []
@@ -199,7 +199,7 @@ async def test_a_kind_that_is_installed_later(own_apiserver: ApiServer, definiti
         async with running(cache):
             assert not cache.is_installed(thing)
             await client.create(CUSTOM_RESOURCE_DEFINITION, definition(thing))
-            await eventually(lambda: cache.is_installed(thing))
+            await until(lambda: cache.is_installed(thing))
             await client.create(
                 thing,
                 {
@@ -208,7 +208,7 @@ async def test_a_kind_that_is_installed_later(own_apiserver: ApiServer, definiti
                     "metadata": {"name": "x", "namespace": "default"},
                 },
             )
-            await eventually(lambda: names(store) == ["x"])
+            await until(lambda: names(store) == ["x"])
 
 
 async def test_a_missing_kind_that_is_needed_is_named(client: Client) -> None:

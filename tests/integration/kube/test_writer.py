@@ -20,8 +20,9 @@ from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Object, version_of
 from rollout.kube.writer import Writer
 from tests.integration.apiserver import ApiServer
-from tests.integration.kube.support import QUICK, background, config_map, eventually, running
+from tests.integration.kube.support import QUICK, background, config_map, running
 from tests.integration.kube.test_reflector import definition
+from tests.waiting import until
 
 WIDGET = Kind("writer.rollout.dev", "v1", "Widget", "widgets")
 
@@ -86,7 +87,7 @@ async def test_only_differences_are_written(apiserver: ApiServer, namespace: str
                 "podinfo",
                 {"spec": {"template": {"metadata": {"annotations": {"x": "y"}}}}},
             )
-            await eventually(lambda: annotated(store.get(namespace, "podinfo")))
+            await until(lambda: annotated(store.get(namespace, "podinfo")))
             exact = {**changed, "spec": {**changed["spec"], "template": bare}}
             seen = store.get(namespace, "podinfo")
             answer = await writer.apply(DEPLOYMENT, exact, seen, exact=("spec.template",))

@@ -19,7 +19,8 @@ import pytest
 from rollout.mesh.agent.iptables import Exclusions, rules
 from rollout.mesh.agent.settings import PROXY_UID
 from tests.integration.envoy import envoy_binary
-from tests.integration.mesh.support import document, until
+from tests.integration.mesh.support import document
+from tests.waiting import until
 
 APPLICATION = """
 import http.server, json, sys

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,24 +23,9 @@ from rollout.mesh.agent import bootstrap
 from rollout.mesh.agent.settings import Settings
 from rollout.mesh.controlplane import ControlPlane, Options
 from tests.integration.envoy import envoy_binary
+from tests.waiting import until
 
-PATIENCE = 15.0
 _base_ids = itertools.count(os.getpid() % 10_000 * 10)
-
-
-async def until(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Waits until a check, which may be a coroutine function, answers something true."""
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                found = check()
-                if asyncio.iscoroutine(found):
-                    found = await found
-                if found:
-                    return found
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
 def free_port() -> int:

@@ -49,8 +49,8 @@ from tests.integration.mesh.support import (
     serve_backend,
     service,
     steady,
-    until,
 )
+from tests.waiting import until
 
 HOST = "shop.example.com"
 

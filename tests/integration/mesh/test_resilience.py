@@ -27,8 +27,8 @@ from tests.integration.mesh.support import (
     envoy,
     free_port,
     service,
-    until,
 )
+from tests.waiting import until
 
 HOST = "shop.example.com"
 

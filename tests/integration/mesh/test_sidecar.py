@@ -28,8 +28,8 @@ from tests.integration.mesh.support import (
     endpoint_slice,
     serve_backend,
     service,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pods.requires
 
