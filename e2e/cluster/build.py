@@ -112,7 +112,7 @@ def build(name: str) -> Path:
 
 
 def module_directory(module: str, dependency: str) -> Path:
-    """Where the sources of one of a module's dependencies are, at the pinned version."""
+    """Where the sources of a dependency are: at the version that the module pins, or at that of `path@version`."""
     go, environment = _toolchain(SOURCES / module)
     said = subprocess.run(
         [go, "mod", "download", "-json", dependency],

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from e2e.cluster.packages import require, require_root
 from rollout.api.kinds import NAMESPACE
 from rollout.kube.client import Client
 from tests.integration.apiserver import ApiServer, api_server
@@ -65,3 +66,10 @@ async def lab(
     )
     async with made.watched():
         yield made
+
+
+@pytest.fixture(scope="session")
+def network_tools() -> None:
+    """For tests in network namespaces of their own: root, and the programs that make them."""
+    require_root()
+    require({"ip": "iproute2", "iptables-restore": "iptables"})

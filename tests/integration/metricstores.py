@@ -1,6 +1,6 @@
 """A real InfluxDB and a real Graphite for as long as a block lasts: the distribution's programs, on ports of their own.
 
-They are Debian's `influxdb`, `graphite-carbon` and `graphite-web`, installed where they are missing and tests may.
+They are Debian's `influxdb`, `graphite-carbon` and `graphite-web`, installed where they are missing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
-
-from e2e.cluster.packages import present, require
-from e2e.cluster.progress import ClusterError
+from e2e.cluster.packages import require
 
 READY_SECONDS = 30.0
 _PYTHON = "/usr/bin/python3"  # the one that the distribution's packages are for
@@ -32,21 +29,10 @@ _SERVE = (
 )
 
 
-def _require(programs: dict[str, str]) -> None:
-    if all(map(present, programs)):
-        return
-    if os.geteuid():
-        pytest.skip(f"needs Debian's {', '.join(sorted(set(programs.values())))}")
-    try:
-        require(programs)
-    except ClusterError as error:
-        pytest.skip(str(error))
-
-
 @contextmanager
 def influxdb() -> Iterator[str]:
     """The address of an InfluxDB 1.x without data."""
-    _require({"influxd": "influxdb"})
+    require({"influxd": "influxdb"})
     with ExitStack() as stack:
         directory = stack.enter_context(_directory())
         port, rpc = _free_port(), _free_port()
@@ -70,7 +56,7 @@ def influxdb() -> Iterator[str]:
 @contextmanager
 def graphite() -> Iterator[tuple[str, int]]:
     """The address of graphite-web, and carbon's port for `path value time` lines; a point holds for a second."""
-    _require({"carbon-cache": "graphite-carbon", str(_WEB): "graphite-web"})
+    require({"carbon-cache": "graphite-carbon", str(_WEB): "graphite-web"})
     with ExitStack() as stack:
         directory = stack.enter_context(_directory())
         lines, pickle, query, web = (_free_port() for _ in range(4))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,10 +13,7 @@ from tests.integration.envoy import envoy_binary
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("iptables-restore"),
-    reason="needs root and iptables",
-)
+pytestmark = pytest.mark.usefixtures("network_tools")
 
 PRELUDE = """
 import json, os, signal, socket, subprocess, sys, threading, time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -36,10 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args): pass
 http.server.ThreadingHTTPServer(("0.0.0.0", int(sys.argv[1])), Handler).serve_forever()
 """
-requires = pytest.mark.skipif(
-    os.geteuid() != 0 or not all(map(shutil.which, ("ip", "iptables-restore"))),
-    reason="needs root, ip and iptables",
-)
+requires = pytest.mark.usefixtures("network_tools")
 
 
 @dataclass(frozen=True, slots=True)
