@@ -61,7 +61,7 @@ def render(settings: Settings, labels: Mapping[str, str]) -> Json:
                         "envoy_grpc": {
                             "cluster_name": XDS_CLUSTER,
                             "retry_policy": {
-                                "retry_back_off": {"base_interval": "0.2s", "max_interval": "3s"}
+                                "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}
                             },
                         }
                     }

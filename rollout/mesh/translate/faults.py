@@ -21,11 +21,11 @@ def fault_policy(fault: Fault) -> Any:
     if fault.delay is not None:
         policy.delay.CopyFrom(
             common_pb2.FaultDelay(
-                fixed_delay=duration(fault.delay.seconds), percentage=_share(fault.delay.percent)
+                fixed_delay=duration(fault.delay.seconds), percentage=share(fault.delay.percent)
             )
         )
     if fault.abort is not None:
-        policy.abort.percentage.CopyFrom(_share(fault.abort.percent))
+        policy.abort.percentage.CopyFrom(share(fault.abort.percent))
         if fault.abort.grpc is not None:
             policy.abort.grpc_status = fault.abort.grpc
         else:
@@ -33,7 +33,8 @@ def fault_policy(fault: Fault) -> Any:
     return policy
 
 
-def _share(percent: float) -> Any:
+def share(percent: float) -> Any:
+    """A percentage as Envoy's fraction, to a millionth."""
     return percent_pb2.FractionalPercent(
         numerator=round(percent * _MILLION), denominator=percent_pb2.FractionalPercent.MILLION
     )

@@ -1,4 +1,7 @@
-"""The HTTP filters of every connection manager, in one ordered table; a feature that needs a filter is a line here."""
+"""The HTTP filters of every connection manager, in one ordered table; a feature that needs a filter is a line here.
+
+Slots for faults come last, where a request has its route and its caller is known.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 
 from rollout.mesh.model.service import Workload
-from rollout.mesh.translate import cors, faults
+from rollout.mesh.translate import cors, faults, leasedfaults
 from rollout.mesh.translate.resource import pack
 from rollout.mesh.translate.telemetry import peer_reader, peer_writer
 
@@ -30,11 +33,11 @@ class Side(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter, the sides that have it and how its configuration is made."""
+    """A filter, the sides that have it and how its configuration is made; None for a slot, which gets it later."""
 
     name: str
     sides: Side
-    config: Callable[[Workload], Any]
+    config: Callable[[Workload], Any] | None
 
 
 TABLE = (
@@ -42,6 +45,8 @@ TABLE = (
     Filter("envoy.filters.http.header_mutation", Side.OUTBOUND | Side.GATEWAY, peer_writer),
     Filter(cors.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: cors_pb2.Cors()),
     Filter(faults.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: fault_pb2.HTTPFault()),
+    *(Filter(name, Side.INBOUND, None) for name in leasedfaults.INBOUND),
+    *(Filter(name, Side.OUTBOUND | Side.GATEWAY, None) for name in leasedfaults.OUTBOUND),
     Filter(
         "envoy.filters.http.router",
         Side.INBOUND | Side.OUTBOUND | Side.GATEWAY,
@@ -54,6 +59,8 @@ def http_filters(side: Side, workload: Workload) -> list[Any]:
     """The filters of one side, in the table's order."""
     return [
         hcm.HttpFilter(name=entry.name, typed_config=pack(entry.config(workload)))
+        if entry.config is not None
+        else leasedfaults.empty_slot(entry.name)
         for entry in TABLE
         if entry.sides & side
     ]

@@ -26,8 +26,12 @@ CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
+EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+ORDER = (CLUSTER, ENDPOINTS, SECRET, LISTENER, ROUTES, EXTENSION)
 """Make before break: what is referred to is sent before what refers to it."""
+LEASED = frozenset({EXTENSION})
+"""Types of resources that the proxy drops by itself unless they are sent again in time."""
 
 
 def outbound(host: str, port: int, subset: str = "") -> str:
@@ -40,6 +44,11 @@ def inbound(port: int) -> str:
     return f"inbound|{port}||"
 
 
+def fault_slot(direction: str, index: int) -> str:
+    """A filter that a fault may be put into; `direction` is `inbound` or `outbound`."""
+    return f"chaos.{direction}.{index}"
+
+
 def virtual_host(host: str, port: int) -> str:
     """The virtual host of a host on a port."""
     return f"{host}:{port}"
@@ -48,3 +57,18 @@ def virtual_host(host: str, port: int) -> str:
 def gateway_routes(port: int) -> str:
     """The routes of a gateway's listener, named after the port that it listens on."""
     return f"http.{port}"
+
+
+def secure_routes(service_port: int, server: str, gateway: str, namespace: str) -> str:
+    """The routes of a gateway's server behind TLS, named after the server."""
+    return f"https.{service_port}.{server}.{gateway}.{namespace}"
+
+
+def secret(credential: str) -> str:
+    """A key pair, by the Secret's name."""
+    return f"kubernetes://{credential}"
+
+
+def authorities(credential: str) -> str:
+    """The authorities that belong to a key pair, by the Secret's name."""
+    return f"kubernetes://{credential}-cacert"

@@ -7,10 +7,12 @@ from hashlib import blake2b
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
-from google.protobuf import any_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 
 from rollout.mesh.translate import names
@@ -20,6 +22,8 @@ MESSAGES: dict[str, Any] = {
     names.ENDPOINTS: endpoint_pb2.ClusterLoadAssignment,
     names.LISTENER: listener_pb2.Listener,
     names.ROUTES: route_pb2.RouteConfiguration,
+    names.SECRET: secret_pb2.Secret,
+    names.EXTENSION: extension_pb2.TypedExtensionConfig,
 }
 
 
@@ -64,19 +68,24 @@ def digest(body: bytes) -> str:
     return blake2b(body, digest_size=8).hexdigest()
 
 
-def resource(type_url: str, name: str, body: bytes, version: str = "") -> Resource:
-    """Wraps a serialized message; a version that was not given is the body's hash."""
+def resource(type_url: str, name: str, body: bytes, version: str = "", ttl: int = 0) -> Resource:
+    """Wraps a serialized message; a version that was not given is the body's hash.
+
+    `ttl`, if any, is the seconds after which the proxy drops it unless it is sent again.
+    """
     version = version or digest(body)
     # Written back to front by lengths, so that a long body is copied once.
     value = varint(2 << 3 | 2) + varint(len(body))
     kind = field_bytes(1, type_url.encode())
     packed = varint(2 << 3 | 2) + varint(len(kind) + len(value) + len(body))
     head = field_bytes(3, name.encode()) + field_bytes(1, version.encode())
+    if ttl:
+        head += field_bytes(6, serialize(duration_pb2.Duration(seconds=ttl)))
     inner = len(head) + len(packed) + len(kind) + len(value) + len(body)
     wrapped = varint(2 << 3 | 2) + varint(inner)
     return Resource(name, version, b"".join((wrapped, head, packed, kind, value, body)))
 
 
-def wrap(type_url: str, name: str, message: Message) -> Resource:
+def wrap(type_url: str, name: str, message: Message, ttl: int = 0) -> Resource:
     """Serializes and wraps a message."""
-    return resource(type_url, name, serialize(message))
+    return resource(type_url, name, serialize(message), ttl=ttl)

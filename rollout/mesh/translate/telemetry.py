@@ -21,10 +21,11 @@ from rollout.mesh.model.service import Workload
 from rollout.mesh.translate.resource import pack
 
 PEER_HEADER = "x-rollout-peer"
+PEER_METADATA = "rollout.peer"
+"""Where a destination's proxy keeps what its caller says of itself."""
 STATS_PREFIX = "mesh"
 """Envoy's page shows `envoy_mesh_istio_requests_total`; the agent's page takes the prefix off."""
 
-_PEER_METADATA = "rollout.peer"
 _PEER_FIELDS = ("workload", "namespace", "app", "version", "canonical", "revision")
 _UNKNOWN = "unknown"
 _CLUSTER_ID = "Kubernetes"
@@ -40,7 +41,7 @@ def source_logs(workload: Workload) -> list[Any]:
 def destination_logs(workload: Workload) -> list[Any]:
     """The access loggers of a proxy that receives: the peer is who the header says it is."""
     own = _static("destination", workload)
-    peer = _labels("source", lambda key: f"%DYNAMIC_METADATA({_PEER_METADATA}:{key})%")
+    peer = _labels("source", lambda key: f"%DYNAMIC_METADATA({PEER_METADATA}:{key})%")
     return _logs({"reporter": "destination"} | peer | own | _service("none"))
 
 
@@ -159,7 +160,7 @@ def _rule(index: int) -> Any:
     return h2m.Config.Rule(
         header=PEER_HEADER,
         on_header_present=pair(
-            metadata_namespace=_PEER_METADATA, key=key, regex_value_rewrite=rewrite
+            metadata_namespace=PEER_METADATA, key=key, regex_value_rewrite=rewrite
         ),
-        on_header_missing=pair(metadata_namespace=_PEER_METADATA, key=key, value=_UNKNOWN),
+        on_header_missing=pair(metadata_namespace=PEER_METADATA, key=key, value=_UNKNOWN),
     )

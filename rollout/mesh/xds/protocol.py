@@ -7,6 +7,10 @@ Nothing breaks in between. What is referred to goes first: clusters, their endpo
 wait until every cluster that was sent has had its endpoints; clusters are taken away when no route is left to be sent.
 Resources that were asked for by name are not taken away: the proxy gives them up together with what referred to them.
 
+Leased resources (`names.LEASED`) the proxy drops by itself when it has not been sent them for a while. They are sent
+when they are renewed, each time in full, and never otherwise: not to a proxy that comes back, nor after a pause, since
+each sending is a promise that somebody vouches for them now. They are asked for by name and still taken away.
+
 A response that is refused is sent again one resource at a time, so that one bad resource doesn't hold up others; the
 bad one is not sent again until it changes, and the proxy keeps the last good one.
 """
@@ -48,6 +52,7 @@ class Watched:
     rejected: dict[str, str] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
     asked: set[str] = field(default_factory=set)
+    renewed: set[str] = field(default_factory=set)
     everything: bool = True
     greeted: bool = True
     outstanding: Response | None = None
@@ -56,7 +61,8 @@ class Watched:
     @property
     def due(self) -> bool:
         """Whether something may have to be sent."""
-        return self.everything or bool(self.stale or self.suspects) or not self.greeted
+        waiting = self.stale or self.suspects or self.renewed
+        return self.everything or bool(waiting) or not self.greeted
 
     def wants(self, name: str) -> bool:
         """Whether the proxy asked for it."""
@@ -124,6 +130,16 @@ class Stream:
         for type_url, resource_names in changed.items():
             if (watched := self._types.get(type_url)) is not None:
                 watched.stale.update(resource_names)
+
+    def renew(self, type_url: str) -> None:
+        """Somebody vouches for everything of a leased type once more: it is to be sent again."""
+        if (watched := self._types.get(type_url)) is not None:
+            watched.renewed.update(self._resources.get(type_url, _NOTHING))
+
+    def outdate(self) -> None:
+        """Renewals that have not been sent yet are too old to be."""
+        for watched in self._types.values():
+            watched.renewed.clear()
 
     def release(self) -> None:
         """Waits no longer for what the proxy did not ask for."""
@@ -223,11 +239,11 @@ class Stream:
         )
 
     def _next(self, type_url: str, watched: Watched) -> Response | None:
-        if watched.suspects:
+        if watched.suspects and (watched.renewed or type_url not in names.LEASED):
             return self._next_suspect(type_url, watched)
         updates = self._updates(type_url, watched)
         removed = self._removals(type_url, watched)
-        watched.everything, watched.stale = False, set()
+        watched.everything, watched.stale, watched.renewed = False, set(), set()
         if type_url == names.CLUSTER:
             # Kept for when no route can lead to them any more.
             watched.stale, removed = set(removed), ()
@@ -245,24 +261,26 @@ class Stream:
 
     def _updates(self, type_url: str, watched: Watched) -> tuple[Resource, ...]:
         resources = self._resources.get(type_url, _NOTHING)
+        leased = type_url in names.LEASED
         return tuple(
             resource
-            for name in watched.candidates(resources)
+            for name in (sorted(watched.renewed) if leased else watched.candidates(resources))
             if (resource := resources.get(name)) is not None
             and watched.wants(name)
-            and watched.known.get(name) != resource.version
+            and (leased or watched.known.get(name) != resource.version)
             and watched.rejected.get(name) != resource.version
         )
 
     def _removals(self, type_url: str, watched: Watched) -> tuple[str, ...]:
-        """Names that are gone (of a wildcard), or that were asked for and never were."""
+        """Names that are gone (of a wildcard or leased), or that were asked for and never were."""
+        taken_away = watched.wildcard or type_url in names.LEASED
         resources = self._resources.get(type_url, _NOTHING)
         found = []
         for name in watched.candidates(resources):
             if name in resources or not watched.wants(name):
                 continue
             if name in watched.known:
-                if watched.wildcard:
+                if taken_away:
                     found.append(name)
                 else:
                     del watched.known[name]
@@ -301,6 +319,7 @@ class Stream:
             watched.known[resource.name] = resource.version
             watched.rejected.pop(resource.name, None)
             watched.asked.discard(resource.name)
+            watched.renewed.discard(resource.name)
         if type_url == names.CLUSTER:
             self._sent_clusters(resource.name for resource in updates)
         elif type_url == names.ENDPOINTS:

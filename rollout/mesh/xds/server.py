@@ -40,6 +40,7 @@ class Limits:
     answer: float = 30.0
     write: float = 10.0
     warming: float = 5.0
+    renewal: float = 0.5
 
 
 class Connection:
@@ -49,6 +50,7 @@ class Connection:
         self.node = node
         self.stream = Stream(resources, encoder.encode)
         self.sent = self.heard = monotonic()
+        self.renewed = float("-inf")
         self.wake = asyncio.Event()
         self.wake.set()
 
@@ -63,6 +65,12 @@ class Connection:
             self.stream.switch(resources)
         if changed:
             self.stream.changed(changed)
+        self.wake.set()
+
+    def renew(self, type_url: str, at: float) -> None:
+        """The resources of a leased type were vouched for once more, at that time by the monotonic clock."""
+        self.stream.renew(type_url)
+        self.renewed = at
         self.wake.set()
 
 
@@ -165,6 +173,8 @@ class Server:
         while True:
             await self._wait(connection)
             connection.wake.clear()
+            if monotonic() > connection.renewed + self._limits.renewal:
+                stream.outdate()
             for response in stream.poll():
                 async with asyncio.timeout(self._limits.write):
                     await context.write(response.body)

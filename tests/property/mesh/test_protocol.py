@@ -14,6 +14,7 @@ from rollout.mesh.xds.protocol import Stream
 from rollout.mesh.xds.wire import Encoder, Request, Response
 
 SERVICES = st.sampled_from("abc")
+SLOTS = ("slot 0", "slot 1")
 BAD = "bad"
 
 
@@ -22,11 +23,13 @@ def made(type_url: str, name: str, version: str) -> Resource:
 
 
 class NaiveProxy:
-    """Does what Envoy does: takes everything by type, asks for endpoints of its clusters and routes of its listeners."""
+    """Does what Envoy does: takes everything by type, asks for what its clusters and its listeners name."""
 
     def __init__(self) -> None:
         self.have: dict[str, dict[str, str]] = {kind: {} for kind in names.ORDER}
-        self.asked: dict[str, set[str]] = {names.ENDPOINTS: set(), names.ROUTES: set()}
+        self.asked: dict[str, set[str]] = {
+            kind: set() for kind in (names.ENDPOINTS, names.ROUTES, names.EXTENSION)
+        }
         self.warm: set[str] = set()
 
     def take(self, response: Response) -> list[Request]:
@@ -48,6 +51,7 @@ class NaiveProxy:
             self.warm |= {each.name for each in response.resources} & set(self.have[names.CLUSTER])
         elif kind == names.LISTENER:
             requests += self._interest(names.ROUTES, set(have))
+            requests += self._interest(names.EXTENSION, set(SLOTS) if have else set())
         return requests
 
     def _interest(self, kind: str, wanted: set[str]) -> list[Request]:
@@ -85,11 +89,13 @@ class Delta(RuleBasedStateMachine):
         self.to_proxy: list[Response] = []
         self.reported: set[tuple[str, str]] = set()
         self.spoilt: set[str] = set()
+        self.promised: set[str] = set()
 
     @initialize()
     def connect(self) -> None:
         self.stream = Stream(self.server, Encoder().encode)
         self.to_proxy.clear()
+        self.promised.clear()
         self.to_server = self.proxy.reconnect()
 
     def put(self, changed: dict[str, set[str]], kind: str, name: str, version: str | None) -> None:
@@ -120,6 +126,35 @@ class Delta(RuleBasedStateMachine):
             self.put(changed, names.ENDPOINTS, name, f"v{self.counter}")
             self.stream.changed(changed)
 
+    @rule(
+        name=st.sampled_from(SLOTS),
+        present=st.booleans(),
+        bad=st.booleans(),
+        renewed=st.booleans(),
+    )
+    def change_fault(self, name: str, present: bool, bad: bool, renewed: bool) -> None:
+        self.counter += 1
+        changed: dict[str, set[str]] = {}
+        version = f"{BAD if bad else 'v'}{self.counter}" if present else None
+        self.put(changed, names.EXTENSION, name, version)
+        self.stream.changed(changed)
+        if renewed:
+            self.renew()
+
+    @rule()
+    def renew(self) -> None:
+        self.promised = set(self.server[names.EXTENSION])
+        self.stream.renew(names.EXTENSION)
+
+    @rule()
+    def outdate(self) -> None:
+        self.promised.clear()
+        self.stream.outdate()
+
+    @rule()
+    def leases_expire(self) -> None:
+        self.proxy.have[names.EXTENSION].clear()
+
     @rule()
     def reconnects(self) -> None:
         self.connect()
@@ -137,6 +172,11 @@ class Delta(RuleBasedStateMachine):
             for rejection in self.stream.receive(self.to_server.pop(0)):
                 self.reported.add((rejection.name, rejection.version))
         sent = self.stream.poll()
+        for response in sent:
+            if response.type_url in names.LEASED:
+                found = {each.name for each in response.resources}
+                assert found <= self.promised, "sent without being vouched for"
+                self.promised -= found
         self.to_proxy += sent
         return bool(sent or self.to_server)
 
@@ -165,7 +205,10 @@ class Delta(RuleBasedStateMachine):
         self.rest()
         # What the server's clock does when a proxy does not ask for more.
         self.stream.release()
-        self.rest()
+        # After a refusal those of the next renewal go one by one.
+        for _ in range(2):
+            self.renew()
+            self.rest()
         assert self.stream.synced
         for kind in names.ORDER:
             self.assert_in_step(kind)
@@ -181,7 +224,8 @@ class Delta(RuleBasedStateMachine):
         have = self.proxy.have[kind]
         if kind in self.proxy.asked:
             wanted = {name: v for name, v in wanted.items() if name in self.proxy.asked[kind]}
-            have = {name: v for name, v in have.items() if name in wanted}
+            if kind not in names.LEASED:
+                have = {name: v for name, v in have.items() if name in wanted}
         for name, version in wanted.items():
             if version.startswith(BAD):
                 assert (name, version) in self.reported

@@ -1,0 +1,91 @@
+"""Leased resources: sent when somebody vouches for them, in full, and never otherwise; taken away by name."""
+
+from __future__ import annotations
+
+from rollout.mesh.translate import names
+from rollout.mesh.translate.resource import Resource, resource
+from rollout.mesh.xds.protocol import Stream
+from rollout.mesh.xds.wire import Encoder, Request
+
+KIND = names.EXTENSION
+SLOTS = ("slot 0", "slot 1")
+
+
+class Proxy:
+    """A stream on which both slots have been asked for, and everything that was sent has been taken."""
+
+    def __init__(self, **known: str) -> None:
+        self.resources: dict[str, Resource] = {}
+        self.stream = Stream({KIND: self.resources}, Encoder().encode)
+        versions = {name.replace("_", " "): version for name, version in known.items()}
+        self.stream.receive(Request(type_url=KIND, subscribe=SLOTS, versions=versions))
+        self.first = self.exchange()
+
+    def put(self, name: str, body: bytes = b"fault") -> None:
+        self.resources[name] = resource(KIND, name, body, ttl=3)
+        self.stream.changed({KIND: [name]})
+
+    def remove(self, name: str) -> None:
+        del self.resources[name]
+        self.stream.changed({KIND: [name]})
+
+    def exchange(self, error: str | None = None) -> tuple[list[str], list[str]]:
+        """The names of what is sent and taken away now."""
+        sent, removed = [], []
+        for response in self.stream.poll():
+            sent += [each.name for each in response.resources]
+            removed += response.removed
+            self.stream.receive(Request(type_url=KIND, nonce=response.nonce, error=error))
+        return sent, removed
+
+
+def test_slots_that_stay_empty_are_said_to_be() -> None:
+    assert Proxy().first == ([], list(SLOTS))
+
+
+def test_each_renewal_sends_the_same_again() -> None:
+    proxy = Proxy()
+    proxy.put("slot 0")
+    assert proxy.exchange() == ([], [])
+    for _ in range(3):
+        proxy.stream.renew(KIND)
+        assert proxy.exchange() == (["slot 0"], [])
+        assert proxy.exchange() == ([], [])
+
+
+def test_a_renewal_that_was_held_up_is_not_sent_later() -> None:
+    proxy = Proxy()
+    proxy.put("slot 0")
+    proxy.stream.renew(KIND)
+    proxy.stream.outdate()
+    assert proxy.exchange() == ([], [])
+
+
+def test_what_is_gone_is_taken_away_at_once() -> None:
+    proxy = Proxy()
+    proxy.put("slot 1")
+    proxy.stream.renew(KIND)
+    proxy.exchange()
+    proxy.remove("slot 1")
+    assert proxy.exchange() == ([], ["slot 1"])
+
+
+def test_a_proxy_that_comes_back_is_sent_nothing_but_what_it_must_give_up() -> None:
+    back = Proxy(slot_0="of a fault that nobody vouches for")
+    assert back.first == ([], list(SLOTS))
+    back.put("slot 0")
+    assert back.exchange() == ([], [])
+
+
+def test_one_that_is_refused_does_not_hold_up_another() -> None:
+    proxy = Proxy()
+    proxy.put("slot 0")
+    proxy.put("slot 1")
+    proxy.stream.renew(KIND)
+    assert proxy.exchange(error="one is bad") == (list(SLOTS), [])
+    assert proxy.exchange() == ([], []), "not before they are vouched for again"
+    proxy.stream.renew(KIND)
+    assert proxy.exchange(error="bad") == (["slot 0"], [])
+    assert proxy.exchange() == (["slot 1"], [])
+    proxy.stream.renew(KIND)
+    assert proxy.exchange() == (["slot 1"], [])
