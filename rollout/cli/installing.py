@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -11,13 +9,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from rollout import __version__
+from rollout.cli.connecting import Context, Kubeconfig, connected
 
-Kubeconfig = Annotated[
-    str | None, typer.Option(help="The kubeconfig file; else $KUBECONFIG or ~/.kube/config.")
-]
-Context = Annotated[
-    str | None, typer.Option(help="The context of the kubeconfig; else its current one.")
-]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where rollout itself runs.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for what was asked.", min=1)]
 
@@ -94,7 +87,7 @@ def install(
             await installer.wait(client, rendered, timeout=timeout, say=print)
             print(f"rollout {__version__} is ready in namespace {namespace}")
 
-    _connected(kubeconfig, context, work)
+    connected(kubeconfig, context, work)
 
 
 def uninstall(
@@ -121,7 +114,7 @@ def uninstall(
             else "nothing to remove: rollout is not installed"
         )
 
-    _connected(kubeconfig, context, work)
+    connected(kubeconfig, context, work)
 
 
 def check(
@@ -139,7 +132,7 @@ def check(
             print(f"{'ok  ' if finding.ok else 'FAIL'} {finding.subject}: {finding.detail}{remedy}")
         return well
 
-    if not _connected(kubeconfig, context, work):
+    if not connected(kubeconfig, context, work):
         raise typer.Exit(1)
 
 
@@ -171,14 +164,4 @@ def version(
         if not found:
             print(f"nothing is installed in namespace {namespace}")
 
-    _connected(kubeconfig, context, work)
-
-
-def _connected(kubeconfig: str | None, context: str | None, work: Callable[..., Awaitable[T]]) -> T:
-    from rollout.kube.client import Client
-
-    async def run() -> T:
-        async with await Client.connect(kubeconfig, context) as client:
-            return await work(client)
-
-    return asyncio.run(run())
+    connected(kubeconfig, context, work)

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from rollout.cli.installing import Context, Kubeconfig
+from rollout.cli.connecting import Context, Everywhere, Kubeconfig, Namespace, connected_in
+from rollout.cli.printing import Output, OutputOption
 
 Name = Annotated[str, typer.Argument(help="The Canary.")]
-Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", help="Its namespace; else the context's.")
-]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the controller's answer.", min=0)]
-
-T = TypeVar("T")
-
-
-class Output(StrEnum):
-    """How something is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    YAML = "yaml"
-
-
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, json or yaml.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,9 +26,7 @@ def get(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",
-    everywhere: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="List those of all namespaces.")
-    ] = False,
+    everywhere: Everywhere = False,
     watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on showing what changes, until Ctrl-C.")
     ] = False,
@@ -73,7 +53,7 @@ def get(
         else:
             await showing.show_all(client, None if everywhere else where, output.value)
 
-    _connected(kubeconfig, context, namespace, work)
+    connected_in(namespace, kubeconfig, context, work)
 
 
 def status(
@@ -93,7 +73,7 @@ def status(
     async def work(client: Client, where: str) -> int:
         return await showing.wait(client, where, name, timeout)
 
-    raise typer.Exit(_connected(kubeconfig, context, namespace, work))
+    raise typer.Exit(connected_in(namespace, kubeconfig, context, work))
 
 
 def explain(
@@ -110,7 +90,7 @@ def explain(
     async def work(client: Client, where: str) -> None:
         await showing.explained(client, where, name)
 
-    _connected(kubeconfig, context, namespace, work)
+    connected_in(namespace, kubeconfig, context, work)
 
 
 def history(
@@ -128,7 +108,7 @@ def history(
     async def work(client: Client, where: str) -> None:
         await showing.past(client, where, name, output.value)
 
-    _connected(kubeconfig, context, namespace, work)
+    connected_in(namespace, kubeconfig, context, work)
 
 
 def promote(
@@ -227,7 +207,7 @@ def _ask(
     async def work(client: Client, where: str) -> None:
         print(await asking.ask(client, where, name, Verb(verb), seconds=wait))
 
-    _connected(kubeconfig, context, namespace, work)
+    connected_in(namespace, kubeconfig, context, work)
 
 
 def _suspend(
@@ -239,25 +219,4 @@ def _suspend(
     async def work(client: Client, where: str) -> None:
         print(await asking.suspend(client, where, name, suspended=suspended))
 
-    _connected(kubeconfig, context, namespace, work)
-
-
-def _connected(
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str,
-    work: Callable[..., Awaitable[T]],
-) -> T:
-    from rollout.kube.client import Client
-    from rollout.kube.context import default_namespace
-
-    where = namespace or default_namespace(kubeconfig, context)
-
-    async def run() -> T:
-        async with await Client.connect(kubeconfig, context) as client:
-            return await work(client, where)
-
-    try:
-        return asyncio.run(run())
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    connected_in(namespace, kubeconfig, context, work)

@@ -13,6 +13,7 @@ from rich.tree import Tree
 from rollout.cli.canary import words
 from rollout.cli.canary.view import CanaryView, PodView, WorkloadView
 from rollout.cli.canary.words import STYLES, age, bar, glyph, span
+from rollout.cli.printing import columns
 from rollout.delivery.records import CheckRecord, StepRecord, Verdict
 
 _VERDICTS = {
@@ -25,7 +26,7 @@ _VERDICTS = {
 
 def listing(views: Iterable[CanaryView], now: datetime, *, namespaces: bool) -> RenderableType:
     """All canaries, a line each."""
-    table = _table(
+    table = columns(
         *(["NAMESPACE"] if namespaces else []),
         "NAME",
         "STATUS",
@@ -34,6 +35,7 @@ def listing(views: Iterable[CanaryView], now: datetime, *, namespaces: bool) -> 
         "CHECKS",
         "MOVED",
         "REASON",
+        elastic="REASON",
     )
     for view in views:
         if view.iterations_wanted:
@@ -70,7 +72,7 @@ def tree(view: CanaryView, now: datetime) -> RenderableType:
 
 def history(view: CanaryView, now: datetime) -> RenderableType:
     """The last rollouts, newest first."""
-    table = _table("REVISION", "OUTCOME", "STARTED", "TOOK", "REASON")
+    table = columns("REVISION", "OUTCOME", "STARTED", "TOOK", "REASON", elastic="REASON")
     for run in reversed(view.history):
         sign = {"Succeeded": words.GOOD, "Initialized": words.GOOD, "Failed": words.BAD}.get(
             run.phase, words.BUSY
@@ -178,13 +180,6 @@ def _check(check: CheckRecord) -> Text:
     value = check.value or "no value"
     text = Text.assemble((f"{sign} ", STYLES[sign]), f"{check.metric}  {value}{bounds}")
     return text.append(f"  {check.message}", STYLES[sign]) if check.message else text
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=column != "REASON")
-    return table
 
 
 def _rest(reason: str) -> Text:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-import structlog
-import yaml
-from rich.console import Console, RenderableType
 from rich.live import Live
 
 from rollout.cli.canary import render
@@ -21,16 +16,16 @@ from rollout.cli.canary.explain import explain
 from rollout.cli.canary.outcome import Exit, outcome, sentence
 from rollout.cli.canary.reading import following, read_all, read_one
 from rollout.cli.canary.view import CanaryView
+from rollout.cli.printing import console, jsonable, out, quiet
 from rollout.kube.client import Client
 
-_WIDE = 200
 _LIST_EVERY_SECONDS = 2.0
 
 
 async def show(client: Client, namespace: str, name: str, output: str) -> None:
     """One canary, once."""
     view = await read_one(client, namespace, name)
-    _out(render.tree(view, _now()), _plain(view), output)
+    out(render.tree(view, _now()), _plain(view), output)
 
 
 async def show_all(client: Client, namespace: str | None, output: str) -> None:
@@ -42,13 +37,13 @@ async def show_all(client: Client, namespace: str | None, output: str) -> None:
         )
         return
     table = render.listing(views, _now(), namespaces=namespace is None)
-    _out(table, [_plain(view) for view in views], output)
+    out(table, [_plain(view) for view in views], output)
 
 
 async def past(client: Client, namespace: str, name: str, output: str) -> None:
     """The last rollouts."""
     view = await read_one(client, namespace, name)
-    _out(render.history(view, _now()), _plain(view)["history"], output)
+    out(render.history(view, _now()), _plain(view)["history"], output)
 
 
 async def explained(client: Client, namespace: str, name: str) -> None:
@@ -60,25 +55,25 @@ async def explained(client: Client, namespace: str, name: str) -> None:
 
 async def follow(client: Client, namespace: str, name: str) -> None:
     """A live tree at a terminal; elsewhere a line whenever the state changes."""
-    _quiet()
-    console = _console()
+    quiet()
+    screen = console()
     async with following(client, namespace, name) as views:
-        if not console.is_terminal:
+        if not screen.is_terminal:
             said = ""
             async for view in views:
                 if (line := render.line(view)) != said:
                     said = line
                     print(line, flush=True)
             return
-        with Live(console=console, auto_refresh=False) as live:
+        with Live(console=screen, auto_refresh=False) as live:
             async for view in _ticking(views):
                 live.update(render.tree(view, _now()), refresh=True)
 
 
 async def follow_all(client: Client, namespace: str | None) -> None:
     """A live list."""
-    _quiet()
-    with Live(console=_console(), auto_refresh=False) as live:
+    quiet()
+    with Live(console=console(), auto_refresh=False) as live:
         while True:
             views = await read_all(client, namespace)
             table = render.listing(views, _now(), namespaces=namespace is None)
@@ -88,7 +83,7 @@ async def follow_all(client: Client, namespace: str | None) -> None:
 
 async def wait(client: Client, namespace: str, name: str, seconds: float) -> int:
     """Until nothing is under way any more, saying each change; the exit code."""
-    _quiet()
+    quiet()
     view, said = await read_one(client, namespace, name), ""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds), following(client, namespace, name) as views:
@@ -123,47 +118,9 @@ async def _ticking(views: AsyncIterator[CanaryView]) -> AsyncIterator[CanaryView
         coming.cancel()
 
 
-def _out(text: RenderableType, data: Any, output: str) -> None:
-    if output == "json":
-        print(json.dumps(data, indent=2, ensure_ascii=False))
-    elif output == "yaml":
-        print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
-    else:
-        _console().print(text)
-
-
-def _console() -> Console:
-    """Colours only at a terminal; elsewhere lines as long as they are."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, emoji=False, width=_WIDE)
-    return console
-
-
 def _plain(view: CanaryView) -> Any:
-    return _jsonable(asdict(view))
-
-
-def _jsonable(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _jsonable(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_jsonable(each) for each in value]
-        case datetime():
-            return value.astimezone(UTC).isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case str():
-            return str(value)
-        case _:
-            return value
+    return jsonable(asdict(view))
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _quiet() -> None:
-    """What the watches log would break the picture."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

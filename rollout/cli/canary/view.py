@@ -16,8 +16,8 @@ from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.podfailure import failure
 from rollout.delivery.records import CommandRecord, Run, StepRecord, Verdict
 from rollout.delivery.refusals import BLOCKED
-from rollout.delivery.revision import revision_of
 from rollout.delivery.status import SETTLED, Status, parse_time
+from rollout.delivery.targets import target_of
 from rollout.kube.objects import Object
 
 NO_PHASE = "New"
@@ -127,7 +127,7 @@ def view(
     target = str((spec.get("targetRef") or {}).get("name") or "")
     condition, blocked = status.condition("Promoted"), status.condition(BLOCKED)
     found = (deployments or {}).get(target)
-    revision = revision_of(found) if found else ""
+    revision = target_of(canary).revision(found) if found else ""
     known = {"", status.last_applied_spec, status.last_promoted_spec}
     return CanaryView(
         namespace=metadata["namespace"],
