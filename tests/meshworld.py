@@ -9,6 +9,7 @@ from typing import Any
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToJson
 
+from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.feed import ROUTING_KINDS, Feed
 from rollout.mesh.ingest.proxies import proxy
 from rollout.mesh.model.problem import Problem
@@ -24,6 +25,7 @@ TYPES = {
     "endpoints": names.ENDPOINTS,
     "listeners": names.LISTENER,
     "routes": names.ROUTES,
+    "secrets": names.SECRET,
 }
 
 
@@ -57,6 +59,10 @@ class World:
                 self.feed.node(key[1], obj)
             case "Pod":
                 self._pods[key] = obj
+            case "Secret":
+                namespaces = self.registry.credential_namespaces
+                self.registry.credential_namespaces = namespaces | {key[0]}
+                self.feed.secret(*key, trim_secret(obj))
             case kind if kind in ROUTING_KINDS:
                 self.feed.routing(kind, *key, obj)
             case kind:

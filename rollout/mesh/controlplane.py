@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rollout.api.kinds import ENDPOINT_SLICE, NODE, POD, SERVICE
+from rollout.api.kinds import ENDPOINT_SLICE, NODE, POD, SECRET, SERVICE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -29,6 +29,7 @@ from rollout.kube.store import Change
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
 from rollout.kube.writer import Writer
 from rollout.mesh.hub import Hub
+from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.references import dangling
 from rollout.mesh.ingest.services import trim_node, trim_pod
@@ -50,11 +51,15 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the process is told; without `injection` it injects nothing, which tests do."""
+    """What the process is told; without `injection` it injects nothing, which tests do.
+
+    Secrets are read in `credential_namespaces` only, which are those of gateways.
+    """
 
     kubeconfig: str | None = None
     context: str | None = None
     system_namespace: str = "rollout-system"
+    credential_namespaces: tuple[str, ...] = ()
     cluster_domain: str = DOMAIN
     injection: InjectionConfig | None = None
     xds_address: str = "[::]:15010"
@@ -77,7 +82,12 @@ class ControlPlane:
         self._routing = {
             name: self.cache.watch(kind, optional=True) for name, kind in KINDS.items()
         }
+        self._secrets = [
+            self.cache.watch(SECRET, trim=trim_secret, namespace=namespace)
+            for namespace in sorted(set(options.credential_namespaces))
+        ]
         self.registry = Registry(options.system_namespace)
+        self.registry.credential_namespaces = frozenset(options.credential_namespaces)
         self._feed = Feed(self.registry, slices_of=self._slices_of, pod_of=self.pods.get)
         self.hub = Hub(self.registry, self._feed, self.pods.get, self.metrics)
         self._pusher = Pusher(self._push)
@@ -112,6 +122,8 @@ class ControlPlane:
         self._services.subscribe(self._on_service)
         self._slices.subscribe(self._on_slice)
         self.pods.subscribe(self._on_pod)
+        for store in self._secrets:
+            store.subscribe(self._on_secret)
         for store in self._routing.values():
             store.subscribe(self._on_routing)
 
@@ -121,6 +133,10 @@ class ControlPlane:
 
     def _on_service(self, change: Change) -> None:
         self._feed.service(*change.key, change.new)
+        self._pusher.trigger()
+
+    def _on_secret(self, change: Change) -> None:
+        self._feed.secret(*change.key, change.new)
         self._pusher.trigger()
 
     def _on_slice(self, change: Change) -> None:
@@ -157,7 +173,7 @@ class ControlPlane:
     def problems(self) -> dict[Ref, tuple[Problem, ...]]:
         """Everything that is wrong with any routing object now."""
         found = dict(self._feed.problems)
-        for more in (dangling(self.registry), self.hub.refusals()):
+        for more in (dangling(self.registry), self.hub.refusals(), self.hub.unserved()):
             for ref, problems in more.items():
                 found[ref] = found.get(ref, ()) + problems
         for kind in KINDS:

@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 _CULPRITS: dict[str, frozenset[str]] = {
     "cds": frozenset({"DestinationRule"}),
     "eds": frozenset({"DestinationRule"}),
-    "lds": frozenset({"Gateway"}),
+    "lds": frozenset({"Gateway", "VirtualService"}),
+    "sds": frozenset({"Gateway"}),
     "rds": frozenset({"VirtualService", "Gateway", "DestinationRule"}),
     "other": frozenset(),
 }
@@ -51,7 +52,7 @@ class Client:
 
 
 class Hub:
-    """All connected proxies. `on_rejections` is called when a proxy refuses something, or no longer does."""
+    """All connected proxies. `on_rejections` is called when one refuses something or cannot be served, or no longer so."""
 
     def __init__(self, registry: Registry, feed: Feed, pod_of: PodOf, metrics: Metrics) -> None:
         self._registry, self._feed, self._pod_of = registry, feed, pod_of
@@ -65,10 +66,13 @@ class Hub:
         key = pod_key(node)
         self.push()
         who = proxy(node, self._pod_of(*key), self._registry)
-        connection = Connection(node, self._views.view(who).resources, encoder)
+        view = self._views.view(who)
+        connection = Connection(node, view.resources, encoder)
         self.clients[connection] = Client(key, who, monotonic())
         self._metrics.proxies.set(len(self.clients))
         log.info("proxy connected", proxy=connection.id)
+        if view.problems:
+            self.on_rejections()
         return connection
 
     def disconnect(self, connection: Connection) -> None:
@@ -166,6 +170,13 @@ class Hub:
                     reason = f"proxies refuse {rejection.name} with it and keep the last good one"
                     problem = Problem(ref, "spec", f"{reason}: {rejection.error}", "correct it")
                     found.setdefault(ref, set()).add(problem)
+        return {ref: tuple(sorted(problems)) for ref, problems in found.items()}
+
+    def unserved(self) -> dict[Ref, tuple[Problem, ...]]:
+        """What of the objects' contents cannot be given to the proxies that they are for."""
+        found: dict[Ref, set[Problem]] = {}
+        for problem in self._views.problems():
+            found.setdefault(problem.ref, set()).add(problem)
         return {ref: tuple(sorted(problems)) for ref, problems in found.items()}
 
     def rejections(self) -> list[Rejection]:

@@ -10,11 +10,12 @@ _SHORT = {
     "ClusterLoadAssignment": "eds",
     "Listener": "lds",
     "RouteConfiguration": "rds",
+    "Secret": "sds",
 }
 
 
 def short(type_url: str) -> str:
-    """`cds`, `eds`, `lds` or `rds`; the type itself for any other."""
+    """`cds`, `eds`, `lds`, `rds` or `sds`; the type itself for any other."""
     name = type_url.rsplit(".", 1)[-1]
     return _SHORT.get(name, "other")
 

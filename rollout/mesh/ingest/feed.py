@@ -12,10 +12,12 @@ from rollout.api.errors import InvalidObject
 from rollout.api.istio import DestinationRule, VirtualService
 from rollout.api.istio import Gateway as GatewayObject
 from rollout.mesh.ingest import services
+from rollout.mesh.ingest.credentials import Unusable, credential
 from rollout.mesh.ingest.destinationrules import destination_policy
 from rollout.mesh.ingest.gateways import gateway
 from rollout.mesh.ingest.services import Json, PodOf
 from rollout.mesh.ingest.virtualservices import route_table
+from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import service_host
@@ -52,6 +54,15 @@ class Feed:
         labels = (obj["metadata"].get("labels") or {}) if obj else {}
         if self._registry.set_place(name, services.node_locality(labels)):
             self._stale.update((s.namespace, s.name) for s in self._registry.services.values())
+
+    def secret(self, namespace: str, name: str, obj: Json | None) -> None:
+        """A Secret that may be a credential came, changed or (None) went."""
+        found: Credential | str | None = None
+        try:
+            found = credential(obj) if obj and obj.get("data") else None
+        except Unusable as unusable:
+            found = str(unusable)
+        self._registry.set_credential(namespace, name, found)
 
     def flush(self) -> None:
         """Reads the endpoints of all services concerned, each once."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rollout.mesh.model.routing import MESH
+from rollout.api.istio.http import Destination as Written
+from rollout.mesh.model.routing import MESH, Destination
 from rollout.mesh.model.service import service_host
 
 
@@ -21,3 +22,12 @@ def gateway_key(name: str, namespace: str) -> str:
         return f"{namespace if first == '.' else first}/{second}"
     name, dot, other = name.partition(".")
     return f"{other.split('.')[0]}/{name}" if dot else f"{namespace}/{name}"
+
+
+def destination_of(written: Written, namespace: str) -> Destination:
+    """A destination with its host resolved."""
+    return Destination(
+        host=resolve(written.host, namespace),
+        port=written.port.number if written.port else None,
+        subset=written.subset or "",
+    )

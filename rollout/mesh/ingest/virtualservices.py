@@ -20,9 +20,10 @@ from rollout.api.istio.http import (
 )
 from rollout.api.istio.match import CorsPolicy, Headers
 from rollout.api.istio.virtualservice import VirtualService
+from rollout.mesh.ingest.connections import ConnectionRules
 from rollout.mesh.ingest.envoyable import header_value, regex_fault
 from rollout.mesh.ingest.faults import fault_of
-from rollout.mesh.ingest.hosts import gateway_key, resolve
+from rollout.mesh.ingest.hosts import destination_of, gateway_key, resolve
 from rollout.mesh.ingest.matches import exact_or, match_of
 from rollout.mesh.model import routing as ir
 from rollout.mesh.model.problem import Problem, Ref
@@ -53,22 +54,22 @@ def route_table(parsed: VirtualService) -> tuple[ir.RouteTable, list[Problem]]:
             field = f"spec.http[{index}]{refused.field}"
             problems.append(Problem(ref, field, refused.reason, refused.remedy))
     gateways = tuple(gateway_key(name, parsed.namespace) for name in spec.gateways)
+    connections = ConnectionRules(parsed, ref)
     table = ir.RouteTable(
         ref=ref,
         created=parsed.metadata.creation_timestamp,
         hosts=tuple(dict.fromkeys(resolve(host, parsed.namespace) for host in spec.hosts)),
         gateways=tuple(dict.fromkeys(gateways)) or (ir.MESH,),
         routes=tuple(routes),
+        tcp=connections.tcp(),
+        tls=connections.tls(),
     )
-    return table, problems
+    return table, problems + connections.problems
 
 
 def _left_aside(parsed: VirtualService, ref: Ref) -> Iterator[Problem]:
     for field in parsed.unknown_fields:
         yield Problem(ref, field.path, field.reason, field.remedy or _UNSUPPORTED)
-    for name, given in (("tls", parsed.spec.tls), ("tcp", parsed.spec.tcp)):
-        if given:
-            yield Problem(ref, f"spec.{name}", "is not acted upon by this version", _UNSUPPORTED)
     if parsed.spec.export_to and parsed.spec.export_to != ("*",):
         reason = "is not acted upon by this version: the rules apply in all namespaces"
         yield Problem(ref, "spec.exportTo", reason, _UNSUPPORTED)
@@ -129,11 +130,7 @@ class _Rule:
         )
 
     def _destination(self, destination: Destination) -> ir.Destination:
-        return ir.Destination(
-            host=resolve(destination.host, self._namespace),
-            port=destination.port.number if destination.port else None,
-            subset=destination.subset or "",
-        )
+        return destination_of(destination, self._namespace)
 
     def _mirrors(self) -> Iterator[ir.Mirror]:
         http = self._http

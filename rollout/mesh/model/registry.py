@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.gateway import Gateway
+from rollout.mesh.model.hosts import wildcards
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.routing import MESH, Caller, RouteTable
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
@@ -22,22 +24,24 @@ Ports = dict[int, tuple[Endpoint, ...]]
 
 @dataclass(slots=True)
 class Dirty:
-    """What changed: hosts whose services, endpoints, rules or routes did, and whether gateways or nodes' places did.
+    """What changed: hosts whose services, endpoints, rules or routes did, and whether others of the mesh's things did.
 
-    `objects` are the routing objects behind it.
+    `connections` are hosts whose routes for connections did, `objects` the routing objects behind it all.
     """
 
     services: set[str] = field(default_factory=set)
     endpoints: set[str] = field(default_factory=set)
     policies: set[str] = field(default_factory=set)
     routes: set[str] = field(default_factory=set)
+    connections: set[str] = field(default_factory=set)
     gateways: bool = False
+    credentials: bool = False
     places: bool = False
     objects: set[Ref] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         hosts = self.services or self.endpoints or self.policies or self.routes
-        return bool(hosts or self.gateways or self.places)
+        return bool(hosts or self.gateways or self.credentials or self.places)
 
 
 class Registry:
@@ -50,6 +54,9 @@ class Registry:
         self.tables: dict[Ref, RouteTable] = {}
         self.policies: dict[Ref, DestinationPolicy] = {}
         self.gateways: dict[Ref, Gateway] = {}
+        self.credentials: dict[tuple[str, str], Credential] = {}
+        self.credential_faults: dict[tuple[str, str], str] = {}
+        self.credential_namespaces: frozenset[str] = frozenset()
         self.places: dict[str, str] = {}
         self._mesh: dict[str, list[RouteTable]] = {}
         self._gateway_tables: dict[str, list[RouteTable]] = {}
@@ -137,6 +144,19 @@ class Registry:
         else:
             self.gateways[ref] = gateway
         self._dirty.gateways = True
+
+    def set_credential(self, namespace: str, name: str, found: Credential | str | None) -> None:
+        """Puts a credential; where it cannot be used (the reason) or is gone (None), the last good one stays in force."""
+        key = (namespace, name)
+        before = (self.credentials.get(key), self.credential_faults.pop(key, None))
+        if isinstance(found, Credential):
+            self.credentials[key] = found
+        elif found is not None:
+            self.credential_faults[key] = found
+        elif key in self.credentials:
+            self.credential_faults[key] = "does not exist"
+        if before != (self.credentials.get(key), self.credential_faults.get(key)):
+            self._dirty.credentials = True
 
     def set_place(self, node: str, locality: str) -> bool:
         """Notes where a node is (`region/zone/subzone`, empty where unknown or gone); whether that is news."""
@@ -246,16 +266,10 @@ class Registry:
     def _touch(self, table: RouteTable) -> None:
         if MESH in table.gateways:
             self._dirty.routes.update(table.hosts)
+            if table.tcp or table.tls:
+                self._dirty.connections.update(table.hosts)
         if set(table.gateways) - {MESH}:
             self._dirty.gateways = True
-
-
-def wildcards(host: str) -> Iterator[str]:
-    """The patterns that a host falls under, the most specific first."""
-    parts = host.split(".")
-    for index in range(1, len(parts)):
-        yield "*." + ".".join(parts[index:])
-    yield "*"
 
 
 def _toggle(items: list[str], item: str, *, present: bool) -> None:

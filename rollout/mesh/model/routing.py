@@ -189,6 +189,26 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionMatch:
+    """What is known of a connection before anything is read of it but, below TLS, the name that is asked for."""
+
+    port: int | None = None
+    names: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    caller: Caller = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionRoute:
+    """One rule for connections whose contents are nobody's business: any of `matches` leads to these shares."""
+
+    index: int = 0
+    matches: tuple[ConnectionMatch, ...] = ()
+    shares: tuple[WeightedDestination, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTable:
     """A VirtualService: rules for hosts, bound to `mesh` or to gateways (`namespace/name`)."""
 
@@ -197,6 +217,8 @@ class RouteTable:
     hosts: tuple[str, ...]
     gateways: tuple[str, ...] = (MESH,)
     routes: tuple[Route, ...] = ()
+    tcp: tuple[ConnectionRoute, ...] = ()
+    tls: tuple[ConnectionRoute, ...] = ()
 
     @property
     def age(self) -> tuple[str, str, str]:
@@ -205,12 +227,14 @@ class RouteTable:
 
     def callers(self) -> frozenset[Caller]:
         """What its rules ask of callers; empty where they are for everybody."""
-        matches = (match for route in self.routes for match in route.matches)
-        return frozenset(match.caller for match in matches if match.caller)
+        found = {match.caller for route in self.routes for match in route.matches}
+        found.update(match.caller for rule in (*self.tcp, *self.tls) for match in rule.matches)
+        return frozenset(caller for caller in found if caller)
 
     def destinations(self) -> frozenset[str]:
         """Every host that a route or a mirror leads to."""
-        found: set[str] = set()
+        rules = (*self.tcp, *self.tls)
+        found = {share.destination.host for rule in rules for share in rule.shares}
         for route in self.routes:
             if isinstance(route.action, tuple):
                 found.update(share.destination.host for share in route.action)

@@ -48,7 +48,7 @@ def outbound_http(port: int, workload: Workload) -> Resource:
     listener.bind_to_port.CopyFrom(_FALSE)
     listener.filter_chains.append(chain)
     listener.default_filter_chain.CopyFrom(_passthrough())
-    listener.listener_filters.extend((_tls_inspector(), _http_inspector()))
+    listener.listener_filters.extend((tls_inspector(), _http_inspector()))
     _wait_for_first_bytes(listener)
     return wrap(names.LISTENER, name, listener)
 
@@ -169,7 +169,8 @@ def _original_destination() -> Any:
     )
 
 
-def _tls_inspector() -> Any:
+def tls_inspector() -> Any:
+    """Finds out the name that is asked for by TLS, if it is TLS."""
     return lc.ListenerFilter(
         name="envoy.filters.listener.tls_inspector",
         typed_config=pack(tls_inspector_pb2.TlsInspector()),

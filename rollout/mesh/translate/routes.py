@@ -149,6 +149,13 @@ def black_hole(port: int) -> bytes:
     return serialize(host)
 
 
+def redirected(name: str, host: str) -> bytes:
+    """A virtual host whose callers are sent to HTTPS."""
+    return serialize(
+        rc.VirtualHost(name=name, domains=[host], require_tls=rc.VirtualHost.TlsRequirementType.ALL)
+    )
+
+
 def framed(host: bytes) -> bytes:
     """A virtual host as a field of its configuration."""
     return field_bytes(_VIRTUAL_HOSTS, host)

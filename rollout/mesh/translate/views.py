@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
 from rollout.mesh.model.registry import Dirty, Registry
 from rollout.mesh.translate import clusters, gateways, listeners, names
+from rollout.mesh.translate.gatewaylisteners import PortListener
+from rollout.mesh.translate.gatewayroutes import port_routes
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.shared import Shared
 
@@ -57,6 +60,8 @@ class View:
         self._clusters = scope.clusters | own
         self._listeners: dict[str, Resource] = {}
         self._routes: dict[str, Resource] = {}
+        self._secrets: dict[str, Resource] = {}
+        self.problems: tuple[Problem, ...] = ()
         self.update_listeners()
         self.update_routes(None)
 
@@ -68,6 +73,7 @@ class View:
             names.ENDPOINTS: self._scope.endpoints,
             names.LISTENER: self._listeners,
             names.ROUTES: self._routes,
+            names.SECRET: self._secrets,
         }
 
     def update_clusters(self, changed: Iterable[str]) -> None:
@@ -78,14 +84,16 @@ class View:
             else:
                 self._clusters.pop(name, None)
 
-    def update_listeners(self) -> set[str]:
-        """Makes the listeners again; answers those that differ."""
-        made = (
-            self._router_listeners()
-            if self.proxy.type is ProxyType.ROUTER
-            else self._sidecar_listeners()
-        )
-        return replace(self._listeners, tuple(self._listeners), made)
+    def update_listeners(self) -> Changed:
+        """Makes the listeners, and the keys that they name, again; answers those that differ."""
+        if self.proxy.type is ProxyType.SIDECAR:
+            made, secrets = self._sidecar_listeners(), list[Resource]()
+        else:
+            made, secrets = self._router_listeners()
+        return {
+            names.LISTENER: replace(self._listeners, tuple(self._listeners), made),
+            names.SECRET: replace(self._secrets, tuple(self._secrets), secrets),
+        }
 
     def update_routes(self, ports: set[int] | None) -> set[str]:
         """Makes the routes of these ports (None: all) again; answers those that differ."""
@@ -118,24 +126,31 @@ class View:
             found += self._shared.tcp_listeners(service)
         return found
 
-    def _servers(self) -> list[gateways.BoundServer]:
+    def _bound_ports(self) -> tuple[list[gateways.BoundPort], list[Problem]]:
         chosen = gateways.selected(self._shared.registry.gateways.values(), self.proxy)
-        return gateways.bound_servers(chosen, self.proxy)
+        return gateways.bound_ports(chosen, self.proxy)
 
-    def _router_listeners(self) -> list[Resource]:
-        workload = self.proxy.workload
-        return [gateways.gateway_listener(server.port, workload) for server in self._servers()]
+    def _router_listeners(self) -> tuple[list[Resource], list[Resource]]:
+        ports, problems = self._bound_ports()
+        made: list[Resource] = []
+        secrets: list[Resource] = []
+        for port in ports:
+            targets = self._shared.cluster_of(port.service_port)
+            found = PortListener(port, self.proxy, self._shared.registry, targets).make()
+            made += [found.listener] if found.listener is not None else []
+            secrets += found.secrets
+            problems += found.problems
+        self.problems = tuple(problems)
+        return made, secrets
 
     def _router_routes(self) -> list[Resource]:
-        registry = self._shared.registry
+        registry, caller = self._shared.registry, self.proxy.caller
         return [
-            gateways.gateway_routes(
-                server,
-                registry,
-                self._shared.cluster_of(server.service_port),
-                self.proxy.caller,
+            resource
+            for port in self._bound_ports()[0]
+            for resource in port_routes(
+                port, registry, self._shared.cluster_of(port.service_port), caller
             )
-            for server in self._servers()
         ]
 
 
@@ -164,6 +179,10 @@ class Views:
         places = {(proxy.namespace, proxy.locality) for proxy in self._views}
         self._scopes = {place: s for place, s in self._scopes.items() if place in places}
 
+    def problems(self) -> set[Problem]:
+        """What of the mesh's objects could not be given to the proxies that they are for."""
+        return {problem for view in self._views.values() for problem in view.problems}
+
     def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
         """Takes up what changed; answers, for each view that it concerns, the names that changed."""
         hosts, ports = self._shared.forget(dirty)
@@ -174,8 +193,9 @@ class Views:
             changed = {kind: set(each) for kind, each in scope.items()}
             view.update_clusters(changed[names.CLUSTER])
             router = proxy.type is ProxyType.ROUTER
-            if dirty.services or (router and dirty.gateways):
-                changed[names.LISTENER] = view.update_listeners()
+            edge = router and (dirty.gateways or dirty.credentials)
+            if dirty.services or edge:
+                changed |= view.update_listeners()
             if ports or (router and dirty.gateways):
                 changed[names.ROUTES] = view.update_routes(ports)
             changed = {kind: each for kind, each in changed.items() if each}

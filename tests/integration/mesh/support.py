@@ -77,9 +77,19 @@ async def backend(name: str) -> AsyncIterator[Backend]:
 
 @asynccontextmanager
 async def control_plane(
-    kubeconfig: Path, port: int = 0, host: str = "127.0.0.1"
+    kubeconfig: Path,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    *,
+    credential_namespaces: tuple[str, ...] = (),
 ) -> AsyncIterator[ControlPlane]:
-    options = Options(injection=None, xds_address=f"{host}:{port}", health_port=0, debug_port=0)
+    options = Options(
+        injection=None,
+        xds_address=f"{host}:{port}",
+        health_port=0,
+        debug_port=0,
+        credential_namespaces=credential_namespaces,
+    )
     async with await Client.connect(str(kubeconfig)) as client:
         plane = ControlPlane(client, options)
         task = asyncio.ensure_future(plane.run())

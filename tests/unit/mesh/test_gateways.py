@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from rollout.mesh.translate.gateways import narrower
+from rollout.mesh.model.hosts import narrower
+from tests.certificates import Authority, secret_data
 from tests.meshworld import World, messages
+
+Json = dict[str, Any]
+AUTHORITY = Authority()
 
 
 @pytest.mark.parametrize(
@@ -60,3 +66,85 @@ def test_sidecars_leave_the_agents_ports_alone() -> None:
         "virtualInbound",
         "virtualOutbound",
     ]
+
+
+def gateway(name: str, *servers: Json, created: str = "2026-01-02T00:00:00Z") -> Json:
+    return {
+        "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+        "metadata": {"namespace": "shop", "name": name, "creationTimestamp": created},
+        "spec": {"selector": {"istio": "gw"}, "servers": list(servers)},
+    }  # fmt: skip
+
+
+def server(protocol: str, *hosts: str, **tls: object) -> Json:
+    found: Json = {
+        "port": {"number": 9000, "name": "p", "protocol": protocol},
+        "hosts": list(hosts) or ["*"],
+    }
+    return found | ({"tls": tls} if tls else {})
+
+
+SIMPLE: Any = {"mode": "SIMPLE", "credentialName": "key"}
+PAIR = AUTHORITY.issue("a.example.com")
+KEY = {"kind": "Secret", "metadata": {"namespace": "edge", "name": "key"},
+       "data": secret_data(tls_crt=PAIR[0], tls_key=PAIR[1])}  # fmt: skip
+YOUNGER = "2026-01-03T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("objects", "field", "reason"),
+    [
+        ([gateway("a", server("HTTP")), gateway("b", server("TCP"), created=YOUNGER)],
+         "spec.servers[0].port.protocol", "port 9000 speaks HTTP for Gateway shop/a"),
+        ([gateway("a", server("TCP")), gateway("b", server("TCP"), created=YOUNGER)],
+         "spec.servers[0].port.number", "TCP has no hosts"),
+        ([KEY, gateway("a", server("HTTPS", "a.b", **SIMPLE)), gateway("b", server("HTTPS", "a.b", **SIMPLE), created=YOUNGER)],
+         "spec.servers[0].hosts", "a.b is taken on port 9000 by Gateway shop/a, which is older"),
+        ([KEY, gateway("a", server("HTTPS", "a.b", **SIMPLE), server("HTTPS", "a.b", "c.d", **SIMPLE))],
+         "spec.servers[1].hosts", "a.b is taken on port 9000 by an earlier rule"),
+        ([KEY, gateway("a", server("HTTPS", mode="SIMPLE", credentialName="nosuch"))],
+         "spec.servers[0].tls.credentialName", "Secret edge/nosuch does not exist"),
+        ([KEY, gateway("a", server("HTTPS", mode="MUTUAL", credentialName="key"))],
+         "spec.servers[0].tls.credentialName", "Secret edge/key has no ca.crt, nor is there key-cacert"),
+        ([gateway("a", server("HTTPS", **SIMPLE))],
+         "spec.servers[0].tls.credentialName", "Secrets of namespace edge are not read"),
+    ],
+    ids=["protocols", "two of TCP", "hosts of two", "hosts of one", "no Secret", "no authorities", "not read"],
+)  # fmt: skip
+def test_what_cannot_be_served_is_said(objects: list[Json], field: str, reason: str) -> None:
+    world = World(objects)
+    view = world.view(world.proxy("router", "edge", "gw", {"istio": "gw"}))
+    (problem,) = view.problems
+    assert problem.field == field
+    assert reason in problem.reason
+    chains = [
+        chain for found in messages(view, "listeners").values() for chain in found.filter_chains
+    ]
+    matches = [str(chain.filter_chain_match) for chain in chains]
+    assert len(matches) == len(set(matches)), "Envoy refuses a listener with two equal matches"
+
+
+def test_keys_go_to_gateways_of_their_namespace_that_name_them() -> None:
+    world = World([KEY, gateway("a", server("HTTPS", **SIMPLE))])
+    given = [
+        list(messages(world.view(world.proxy(kind, namespace, "gw", labels)), "secrets"))
+        for kind, namespace, labels in (
+            ("router", "edge", {"istio": "gw"}),
+            ("router", "edge", {"istio": "other"}),
+            ("router", "elsewhere", {"istio": "gw"}),
+            ("sidecar", "edge", {"istio": "gw"}),
+        )
+    ]
+    assert given == [["kubernetes://key"], [], [], []]
+
+
+def test_a_key_that_is_gone_or_broken_stays_in_use() -> None:
+    world = World([KEY, gateway("a", server("HTTPS", **SIMPLE))])
+    who = world.proxy("router", "edge", "gw", {"istio": "gw"})
+    before = messages(world.view(who), "secrets")
+    for data in (None, {"tls.crt": "eA==", "tls.key": "eA=="}):
+        world.feed.secret("edge", "key", {"data": data} if data else None)
+        view = world.view(who)
+        assert messages(view, "secrets") == before
+        (problem,) = view.problems
+        assert "its last good contents stay in use" in problem.reason

@@ -139,8 +139,8 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
     ),
     "tls server": (
         [istio("Gateway", "g", {"servers": [{"port": {"number": 443, "name": "s", "protocol": "HTTPS"}, "tls": {"mode": "SIMPLE"}, "hosts": ["*"]}]})],
-        "spec.servers[0].port.protocol",
-        "HTTPS is not acted upon",
+        "spec.servers[0].tls.credentialName",
+        "is missing",
     ),
     "unknown field": (
         [virtual_service({**to(), "timeOut": "1s"})],

@@ -1,0 +1,81 @@
+"""The HTTP routes of gateways: virtual hosts of the tables bound to them, and what is answered where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollout.mesh.model.gateway import ServerProtocol
+from rollout.mesh.model.hosts import covers
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.routing import Caller
+from rollout.mesh.translate import names
+from rollout.mesh.translate.gateways import BoundPort, BoundServer, bound_tables, conditions
+from rollout.mesh.translate.resource import Resource
+from rollout.mesh.translate.routes import (
+    black_hole,
+    framed,
+    http_routes,
+    redirected,
+    route_configuration,
+    virtual_host,
+)
+from rollout.mesh.translate.weights import ClusterOf
+
+
+def port_routes(
+    port: BoundPort, registry: Registry, cluster_of: ClusterOf, caller: Caller
+) -> list[Resource]:
+    """The route configurations that the listener of a port asks for: one for HTTP in clear, one for each HTTPS server."""
+    if port.protocol is ServerProtocol.HTTP:
+        return [
+            _routes(
+                names.gateway_routes(port.port), port, port.servers, registry, cluster_of, caller
+            )
+        ]
+    return [
+        _routes(each.name, port, (each,), registry, cluster_of, caller)
+        for each in port.servers
+        if each.server.protocol is ServerProtocol.HTTPS
+    ]
+
+
+def _routes(
+    name: str,
+    port: BoundPort,
+    servers: tuple[BoundServer, ...],
+    registry: Registry,
+    cluster_of: ClusterOf,
+    caller: Caller,
+) -> Resource:
+    found: dict[str, list[Any]] = {}
+    for bound in bound_tables(servers, registry):
+        for host in bound.hosts:
+            routes = http_routes(
+                bound.table.routes,
+                cluster_of,
+                port=port.service_port,
+                gateways=bound.gateways,
+                callers=conditions(bound.table, caller),
+            )
+            found.setdefault(host, []).extend(routes)
+    redirects = {host for each in servers if each.server.redirect for _, host in each.server.hosts}
+    for host in redirects:
+        found.setdefault(host, [])
+    hosts = []
+    for host in sorted(found):
+        host_name = names.virtual_host(host, port.service_port)
+        if any(covers(pattern, host) for pattern in redirects):
+            hosts.append(redirected(host_name, host))
+        elif found[host]:
+            hosts.append(virtual_host(host_name, [host], _catch_all_last(found[host])))
+    return route_configuration(name, map(framed, hosts or [black_hole(port.service_port)]))
+
+
+def _catch_all_last(routes: list[Any]) -> list[Any]:
+    """Where several tables share a host, one's catch-all must not hide the other's rules."""
+    return sorted(routes, key=_catches_all)
+
+
+def _catches_all(route: Any) -> bool:
+    match = route.match
+    return bool(match.prefix == "/" and not match.headers and not match.query_parameters)

@@ -1,0 +1,140 @@
+"""TLS at gateways: what a listener's chain is given, and the keys that it finds by name (SDS)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls
+from envoy.type.matcher.v3 import string_pb2
+from google.protobuf import wrappers_pb2
+
+from rollout.mesh.model.credential import Credential
+from rollout.mesh.model.gateway import ServerTLS, TLSMode
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.translate import names
+from rollout.mesh.translate.clusters import ADS
+from rollout.mesh.translate.resource import Resource, pack, wrap
+
+_SOCKET = "envoy.transport_sockets.tls"
+_VERSIONS = {
+    10: common_pb2.TlsParameters.TLSv1_0,
+    11: common_pb2.TlsParameters.TLSv1_1,
+    12: common_pb2.TlsParameters.TLSv1_2,
+    13: common_pb2.TlsParameters.TLSv1_3,
+}
+_LEAST = 12
+"""Istio's: clients that speak nothing newer are refused unless a server says otherwise."""
+APART = "-cacert"
+"""Ends the name of a Secret that holds the authorities of the one without it."""
+HTTP_PROTOCOLS = ("h2", "http/1.1")
+
+
+def downstream(given: ServerTLS, protocols: tuple[str, ...] = ()) -> Any:
+    """The transport socket of a chain that ends TLS; `protocols` are offered by ALPN."""
+    common = tls.CommonTlsContext(
+        tls_params=parameters(given),
+        alpn_protocols=protocols,
+        tls_certificate_sds_secret_configs=[by_name(names.secret(given.credential))],
+    )
+    if given.mode.asks_client:
+        common.combined_validation_context.CopyFrom(
+            validation(names.authorities(given.credential), given.names)
+        )
+    context = tls.DownstreamTlsContext(
+        common_tls_context=common,
+        require_client_certificate=wrappers_pb2.BoolValue(value=given.mode is TLSMode.MUTUAL),
+    )
+    return base_pb2.TransportSocket(name=_SOCKET, typed_config=pack(context))
+
+
+def parameters(given: ServerTLS) -> Any:
+    """Versions and ciphers."""
+    least = given.least or min(_LEAST, given.most or _LEAST)
+    return common_pb2.TlsParameters(
+        tls_minimum_protocol_version=_VERSIONS[least],
+        tls_maximum_protocol_version=_VERSIONS[given.most or 13],
+        cipher_suites=given.ciphers,
+    )
+
+
+def validation(secret: str, alternative_names: tuple[str, ...]) -> Any:
+    """Whom the other side's certificate may come from, and which of these names it must carry."""
+    kinds = common_pb2.SubjectAltNameMatcher
+    matchers = [
+        kinds(san_type=kind, matcher=string_pb2.StringMatcher(exact=name))
+        for name in alternative_names
+        for kind in (kinds.DNS, kinds.URI)
+    ]
+    return tls.CommonTlsContext.CombinedCertificateValidationContext(
+        default_validation_context=common_pb2.CertificateValidationContext(
+            match_typed_subject_alt_names=matchers
+        ),
+        validation_context_sds_secret_config=by_name(secret),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a server's TLS needs, as far as it is there; `warning` says what is wrong with what it goes on without."""
+
+    resources: tuple[Resource, ...]
+    warning: str = ""
+
+
+def keys(given: ServerTLS, namespace: str, registry: Registry) -> Keys | str:
+    """The keys of a server for proxies of a namespace; the reason where one is missing."""
+    name = given.credential
+    pair = registry.credentials.get((namespace, name))
+    if pair is None or not pair.key:
+        return _missing(registry, namespace, name, "has no tls.crt with tls.key")
+    warnings = [_fault(registry, namespace, name)]
+    resources = [certificate_secret(names.secret(name), pair)]
+    if given.mode.asks_client:
+        apart = registry.credentials.get((namespace, name + APART))
+        trusted = apart if apart is not None and apart.authorities else pair
+        if not trusted.authorities:
+            return _missing(registry, namespace, name, f"has no ca.crt, nor is there {name}{APART}")
+        if trusted is apart:
+            warnings.append(_fault(registry, namespace, name + APART))
+        resources.append(authorities_secret(names.authorities(name), trusted))
+    return Keys(tuple(resources), "; ".join(warning for warning in warnings if warning))
+
+
+def _missing(registry: Registry, namespace: str, name: str, otherwise: str) -> str:
+    if namespace not in registry.credential_namespaces:
+        return (
+            f"Secrets of namespace {namespace} are not read (chart value mesh.credentialNamespaces)"
+        )
+    fault = registry.credential_faults.get((namespace, name))
+    present = (namespace, name) in registry.credentials
+    return f"Secret {namespace}/{name} {fault or (otherwise if present else 'does not exist')}"
+
+
+def _fault(registry: Registry, namespace: str, name: str) -> str:
+    fault = registry.credential_faults.get((namespace, name))
+    return f"Secret {namespace}/{name} {fault}: its last good contents stay in use" if fault else ""
+
+
+def by_name(secret: str) -> Any:
+    """A Secret that the proxy asks for over the stream that all else comes by."""
+    return secret_pb2.SdsSecretConfig(name=secret, sds_config=ADS)
+
+
+def certificate_secret(name: str, found: Credential) -> Resource:
+    """A key with its chain."""
+    secret = secret_pb2.Secret(name=name)
+    secret.tls_certificate.certificate_chain.inline_bytes = found.certificate
+    secret.tls_certificate.private_key.inline_bytes = found.key
+    return wrap(names.SECRET, name, secret)
+
+
+def authorities_secret(name: str, found: Credential) -> Resource:
+    """The authorities that the other side's certificate may come from, and what they have revoked."""
+    secret = secret_pb2.Secret(name=name)
+    secret.validation_context.trusted_ca.inline_bytes = found.authorities
+    if found.revoked:
+        secret.validation_context.crl.inline_bytes = found.revoked
+    return wrap(names.SECRET, name, secret)

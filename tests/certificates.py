@@ -1,0 +1,60 @@
+"""Certificates as users bring them: an authority, and what it signs for servers and clients."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+class Authority:
+    """Signs certificates; everything is PEM."""
+
+    def __init__(self, name: str = "authority") -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    @cached_property
+    def certificate(self) -> bytes:
+        builder = _builder(self._name, self._name, self._key)
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        signed = builder.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, *hosts: str) -> tuple[bytes, bytes]:
+        """A certificate for these DNS names, and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
+        alternatives = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        builder = _builder(subject, self._name, key).add_extension(alternatives, critical=False)
+        signed = builder.sign(self._key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=30))
+    )
+
+
+def secret_data(**pem: bytes) -> dict[str, str]:
+    """A Secret's `data`; `tls_crt=` becomes `tls.crt`."""
+    return {key.replace("_", "."): base64.b64encode(value).decode() for key, value in pem.items()}
