@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal, Protocol, assert_never
 
-from rollout.api.kinds import CANARY, DEPLOYMENT, Kind
+from rollout.api.kinds import CANARY, Kind
 from rollout.delivery.actions import (
     Action,
     Apply,
@@ -23,6 +23,7 @@ from rollout.delivery.actions import (
     Settle,
 )
 from rollout.delivery.snapshot import Snapshot
+from rollout.delivery.targets import TARGETS
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Key, Object, key_of
 from rollout.kube.store import Store
@@ -132,13 +133,15 @@ class Actor:
             raise WriteFailed(action.kind, f"{namespace}/{action.name}", error) from error
 
     async def _scale(self, namespace: str, action: Scale) -> None:
-        # Without a target there is nothing to scale, and a Deployment must not come of it.
-        if self._stores[DEPLOYMENT].get(namespace, action.name) is not None:
-            desired = {
-                "metadata": {"name": action.name, "namespace": namespace},
-                "spec": {"replicas": action.replicas},
-            }
-            await self._apply(namespace, Apply(DEPLOYMENT, desired))
+        served, target = self._stores[action.kind].get(namespace, action.name), TARGETS[action.kind]
+        # Without a target there is nothing to scale, and none must come of it.
+        if served is None or target.pods(served) == action.pods:
+            return
+        desired = {
+            "metadata": {"name": action.name, "namespace": namespace},
+            **target.scaled(action.pods),
+        }
+        await self._apply(namespace, Apply(action.kind, desired))
 
     async def _delete(self, namespace: str, action: Delete) -> None:
         observed = self._stores[action.kind].get(namespace, action.name)

@@ -43,10 +43,11 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Set how many pods the target Deployment asks for."""
+    """Set how many pods the target asks for; nothing where there is no target."""
 
+    kind: Kind
     name: str
-    replicas: int
+    pods: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Decision:
     """What to do about one canary now.
 
     Actions are carried out in order, then `status` is written, then the events and alerts are sent. `checks` and `hooks`
-    ask for these to be run and for another decision with their results; `examine` names Deployments whose pods are to be
+    ask for these to be run and for another decision with their results; `examine` names workloads whose pods are to be
     looked at before. `wake` is when to look again if nothing changes
     before; until `rest` nothing is to be asked, whatever changes.
     """

@@ -21,10 +21,8 @@ from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
     CONFIG_MAP,
-    DEPLOYMENT,
     METRIC_TEMPLATE,
     SECRET,
-    SERVICE,
     Kind,
 )
 from rollout.delivery.act import Actor
@@ -41,6 +39,7 @@ from rollout.delivery.reconcile import Reconciler, utc_now
 from rollout.delivery.routing import routed_kinds, router_for
 from rollout.delivery.secrets import SecretReader
 from rollout.delivery.snapshot import Settings
+from rollout.delivery.targets import TARGETS
 from rollout.delivery.webhook import validate
 from rollout.http.client import HttpClient
 from rollout.judge.evidence.prometheus import Prometheus
@@ -299,7 +298,7 @@ class _Delivery:
 def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     """A store for every kind that delivery reads; configs only where they are tracked."""
     router = router_for(settings.mesh_provider)
-    always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, DEPLOYMENT, SERVICE)
+    always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, *TARGETS)
     kinds = (*always, *(router.kinds() if router else ()))
     stores = {kind: cache.watch(kind) for kind in kinds}
     # Canaries may name other routes than the controller's; few clusters have them all.

@@ -12,7 +12,6 @@ from datetime import datetime
 from rollout.api.canary import SUPPORTED_PROVIDERS, Canary, Phase, effective, unsupported
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.delivery.actions import Decision, Event, SetRoutes
-from rollout.delivery.objects.primary import selector_label
 from rollout.delivery.phases.announce import announced
 from rollout.delivery.phases.commands import decide_command
 from rollout.delivery.phases.decide_analysis import decide_analysis
@@ -31,7 +30,10 @@ from rollout.delivery.snapshot import Snapshot
 from rollout.kube.objects import is_deleting
 
 _DECIDES_EVERYTHING = frozenset(
-    {"spec.provider", "spec.routeRef.kind", "spec.targetRef.kind", "spec.service.appProtocol"}
+    {
+        *("spec.provider", "spec.routeRef.kind", "spec.service.appProtocol", "spec.service.name"),
+        *("spec.targetRef.kind", "spec.targetRef.apiVersion", "spec.analysis.replicaRatio"),
+    }
 )
 
 
@@ -104,14 +106,18 @@ def _situation(seen: Snapshot, canary: Canary, now: datetime) -> Situation | Dec
         reason = f"{seen.target_name!r} is the target of Canary {seen.rival} already"
         error = FieldError("spec.targetRef.name", reason, "delete one of the two")
         return refuse(seen, Refusal.TARGET_SHARED, _sentence(seen, [error]), now)
+    kind = seen.target_kind.kind.kind
     if seen.target is None:
-        reason = f"there is no Deployment {seen.target_name!r} in namespace {seen.namespace!r}"
+        reason = f"there is no {kind} {seen.target_name!r} in namespace {seen.namespace!r}"
         error = FieldError("spec.targetRef.name", reason, "create it, or correct the name")
         return refuse(seen, Refusal.TARGET_NOT_FOUND, _sentence(seen, [error]), now)
-    label = selector_label(seen.target, seen.settings.selector_labels)
+    if reason := seen.target_kind.unusable(seen.target):
+        error = FieldError("spec.targetRef.name", f"{kind} {seen.target_name!r}: {reason}")
+        return refuse(seen, Refusal.TARGET_UNUSABLE, _sentence(seen, [error]), now)
+    label = seen.target_kind.label(seen.target, seen.settings.selector_labels)
     if label is None:
         names = ", ".join(seen.settings.selector_labels)
-        reason = f"Deployment {seen.target_name!r} has none of {names} in spec.selector.matchLabels"
+        reason = f"{kind} {seen.target_name!r} has none of {names} in spec.selector.matchLabels"
         error = FieldError("spec.targetRef.name", reason, "recreate it with one of them")
         return refuse(seen, Refusal.TARGET_UNUSABLE, _sentence(seen, [error]), now)
     return Situation(

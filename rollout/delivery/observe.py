@@ -5,7 +5,7 @@ Knows which objects a canary looks at, and finds the canaries that look at an ob
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
@@ -13,7 +13,6 @@ from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
     CONFIG_MAP,
-    DEPLOYMENT,
     METRIC_TEMPLATE,
     SECRET,
     SERVICE,
@@ -25,6 +24,7 @@ from rollout.delivery.objects.metadata import canary_name, primary_name
 from rollout.delivery.routing import router_of
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.delivery.status import Status
+from rollout.delivery.targets import TARGETS, WORKLOADS, target_of
 from rollout.judge.checks import Answer, Check
 from rollout.kube.objects import Key, Object, key_of, uid_of
 from rollout.kube.store import Change, Store
@@ -44,7 +44,8 @@ class Observer:
         self._parsed: dict[Key, tuple[tuple[str, int], Canary | InvalidObject]] = {}
         stores[CANARY].index(_BY_TARGET, _target_of)
         stores[CANARY].index(_BY_APEX, _apex_of)
-        stores[DEPLOYMENT].index(_BY_CONFIG, _configs_of)
+        for kind in WORKLOADS:
+            stores[kind].index(_BY_CONFIG, _configs_of(kind))
 
     def snapshot(self, key: Key, answers: Mapping[Check, Answer] | None = None) -> Snapshot | None:
         """What is known of one canary now, with the answers to checks if there are any; None where it is gone."""
@@ -59,7 +60,7 @@ class Observer:
             status=Status.parse(obj.get("status")),
             settings=self._settings,
             objects={(kind, each["metadata"]["name"]): each for kind, each in self._objects(obj)},
-            configs=self._configs(key.namespace, target.name) if target else {},
+            configs=self._configs(obj, target) if target else {},
             rival=self._rival(obj, target) if target else "",
             templates=self._templates(obj),
             answers=answers,
@@ -74,11 +75,15 @@ class Observer:
             return {key}.union(*map(self._by_target, targets))
         if kind in {CONFIG_MAP, SECRET}:
             ref = ConfigRef(kind == SECRET, key.name)
-            users = self._stores[DEPLOYMENT].by_index(_BY_CONFIG, (key.namespace, ref))
-            return {each for user in users for each in self._by_target(key_of(user))}
+            return {
+                each
+                for workloads in WORKLOADS
+                for user in self._stores[workloads].by_index(_BY_CONFIG, (key.namespace, ref))
+                for each in self._by_target(key_of(user))
+            }
         if kind in {METRIC_TEMPLATE, ALERT_PROVIDER}:
             return set()  # read with the next check, or the next alert
-        if kind == DEPLOYMENT:
+        if kind in WORKLOADS:
             names = (key.name, key.name.removesuffix("-primary"))
             return {each for name in names for each in self._by_target(Key(key.namespace, name))}
         apexes = {key.name.removesuffix(suffix) for suffix in _SUFFIXES}
@@ -104,10 +109,11 @@ class Observer:
 
     def _objects(self, canary: Object) -> Iterator[tuple[Kind, Object]]:
         namespace = canary["metadata"]["namespace"]
+        workloads = target_of(canary).kind
         for target in _target_of(canary):
             for name in (target.name, primary_name(target.name)):
-                if (found := self._stores[DEPLOYMENT].get(namespace, name)) is not None:
-                    yield DEPLOYMENT, found
+                if (found := self._stores[workloads].get(namespace, name)) is not None:
+                    yield workloads, found
         router = router_of(canary, self._settings.mesh_provider)
         for apex in _apex_of(canary):
             for kind in (SERVICE, *(router.kinds() if router else ())):
@@ -115,13 +121,14 @@ class Observer:
                     if (found := self._stores[kind].get(namespace, name)) is not None:
                         yield kind, found
 
-    def _configs(self, namespace: str, target: str) -> dict[ConfigRef, Object]:
-        deployment = self._stores[DEPLOYMENT].get(namespace, target)
-        if deployment is None or not self._settings.config_tracking:
+    def _configs(self, canary: Object, key: Key) -> dict[ConfigRef, Object]:
+        kind = target_of(canary)
+        target = self._stores[kind.kind].get(*key)
+        if target is None or not self._settings.config_tracking:
             return {}
         found = (
-            (ref, self._stores[ref.kind].get(namespace, ref.name))
-            for ref in referenced_configs(deployment["spec"]["template"])
+            (ref, self._stores[ref.kind].get(key.namespace, ref.name))
+            for ref in referenced_configs(kind.template(target))
         )
         return {
             ref: config
@@ -180,7 +187,9 @@ def _templates_of(canary: Object) -> Iterator[Key]:
             yield Key(str(ref.get("namespace") or canary["metadata"]["namespace"]), ref["name"])
 
 
-def _configs_of(deployment: Object) -> Iterator[tuple[str, ConfigRef]]:
-    namespace = deployment["metadata"]["namespace"]
-    for ref in referenced_configs(deployment["spec"]["template"]):
-        yield namespace, ref
+def _configs_of(kind: Kind) -> Callable[[Object], Iterator[tuple[str, ConfigRef]]]:
+    def configs(workload: Object) -> Iterator[tuple[str, ConfigRef]]:
+        for ref in referenced_configs(TARGETS[kind].template(workload)):
+            yield workload["metadata"]["namespace"], ref
+
+    return configs

@@ -1,4 +1,4 @@
-"""Reads the pods of Deployments that do not become ready: a few of each, and not the same ones again at once."""
+"""Reads the pods of workloads that do not become ready: a few of each, and not the same ones again at once."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class PodReader:
         self._client, self._clock = client, clock
         self._known: dict[Key, tuple[float, Objects]] = {}
 
-    async def of(self, deployment: Object) -> Objects:
-        """Some of the pods that the Deployment selects; none where they cannot be read."""
-        key, now = key_of(deployment), self._clock()
+    async def of(self, workload: Object) -> Objects:
+        """Some of the pods that the workload selects; none where they cannot be read."""
+        key, now = key_of(workload), self._clock()
         known = self._known.get(key)
         if known is not None and now - known[0] < _FRESH_SECONDS:
             return known[1]
-        query = {"labelSelector": selector_string(deployment["spec"]["selector"]), "limit": _MOST}
+        query = {"labelSelector": selector_string(workload["spec"]["selector"]), "limit": _MOST}
         pods: Objects = []
         try:
             pods = (await self._client.request("GET", POD.path(key.namespace), query=query))[
                 "items"
             ]
         except KubeError as error:
-            log.info("cannot look at pods", deployment=str(key), error=str(error))
+            log.info("cannot look at pods", workload=str(key), error=str(error))
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[key] = now, pods

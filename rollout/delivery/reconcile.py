@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from rollout.api.canary import Canary
-from rollout.api.kinds import CANARY, DEPLOYMENT
+from rollout.api.kinds import CANARY
 from rollout.delivery.act import Actor, WriteFailed
 from rollout.delivery.actions import Decision
 from rollout.delivery.alerts.alert import Alert
@@ -182,7 +182,8 @@ class Reconciler:
     async def _examine(
         self, seen: Snapshot, names: tuple[str, ...], read: Callable[[Object], Awaitable[Objects]]
     ) -> dict[str, Objects]:
-        found = {name: each for name in names if (each := seen.seen(DEPLOYMENT, name)) is not None}
+        kind = seen.target_kind.kind
+        found = {name: each for name in names if (each := seen.seen(kind, name)) is not None}
         return {name: await read(each) for name, each in found.items()}
 
     async def _act(self, key: Key, seen: Snapshot, decision: Decision) -> bool:

@@ -1,4 +1,4 @@
-"""What counts as a revision of a target: its pod template as served, and the configs that the template names.
+"""What counts as a revision of a target: the part of it that its kind names, and the configs that its template names.
 
 The hash is over canonical JSON, so that it depends neither on this program's version nor on the order of keys; its
 prefix names the format, so that another one is never compared with it (`phases.takeover` says what it means instead).
@@ -19,12 +19,10 @@ _FORMAT = "v1-"
 _PROMOTION_IDS = uuid.UUID("6f2f3a5e-6c0c-5d34-9a57-4c1f5c8f1c0e")
 
 
-def revision_of(target: Object) -> str:
-    """The name of the target's present revision: its pod template alone; replicas and labels of the target don't count."""
-    template = json.dumps(
-        target["spec"]["template"], sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
-    return _FORMAT + hashlib.sha256(template.encode()).hexdigest()[:16]
+def revision_of(content: Object) -> str:
+    """The name of the revision with this content, such as a pod template."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _FORMAT + hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def is_foreign(written: str) -> bool:

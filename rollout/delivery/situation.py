@@ -10,24 +10,19 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from rollout.api.canary import Canary
-from rollout.api.kinds import DEPLOYMENT, SERVICE
+from rollout.api.kinds import SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetRoutes
 from rollout.delivery.affinity import Affinity, affinity
 from rollout.delivery.objects.configs import checksums, primary_config
-from rollout.delivery.objects.primary import (
-    PROMOTED_EXACTLY,
-    flagger_id_of,
-    promoted_primary,
-    runs_target,
-)
 from rollout.delivery.objects.services import Side, service, service_name
 from rollout.delivery.podfailure import first_failure
-from rollout.delivery.readiness import Readiness, Ready, readiness, replicas_of
+from rollout.delivery.readiness import Readiness, Ready
 from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
-from rollout.delivery.revision import has_changed, promotion_id, revision_of
+from rollout.delivery.revision import has_changed, promotion_id
 from rollout.delivery.routing.router import Router, Split, Weights
 from rollout.delivery.snapshot import Snapshot
 from rollout.delivery.status import PROMOTED, Status, format_time
+from rollout.delivery.targets.target import Label, Patience, Source, Target
 from rollout.kube.objects import Object
 
 
@@ -38,7 +33,7 @@ class Situation:
     snapshot: Snapshot = field(repr=False)
     canary: Canary
     target: Object = field(repr=False)
-    label: tuple[str, str]
+    label: Label
     router: Router
     now: datetime
 
@@ -54,8 +49,13 @@ class Situation:
 
     @property
     def primary(self) -> Object | None:
-        """The primary Deployment, if it is there."""
+        """The primary, if it is there."""
         return self.snapshot.primary
+
+    @property
+    def target_kind(self) -> Target:
+        """What kind of target it is."""
+        return self.snapshot.target_kind
 
     @property
     def name(self) -> str:
@@ -73,6 +73,11 @@ class Situation:
         return f"{self.canary.primary_name}.{self.canary.namespace}"
 
     @property
+    def canary_words(self) -> str:
+        """The target as sentences about its pods name it."""
+        return f"canary {self.kind.lower()} {self.target_name}"
+
+    @property
     def kind(self) -> str:
         """The target's kind, for conditions."""
         return self.canary.spec.target_ref.kind
@@ -80,7 +85,7 @@ class Situation:
     @cached_property
     def revision(self) -> str:
         """The target's present revision."""
-        return revision_of(self.target)
+        return self.target_kind.revision(self.target)
 
     @cached_property
     def configs(self) -> dict[str, str]:
@@ -93,16 +98,27 @@ class Situation:
         return promotion_id(self.obj, self.revision, self.configs)
 
     @property
+    def source(self) -> Source:
+        """What a primary with the target's present revision is made of."""
+        return Source(
+            owner=self.obj,
+            target=self.target,
+            label=self.label,
+            configs=self.snapshot.configs,
+            promotion=self.promotion,
+            prefixes=self.snapshot.settings.include_label_prefixes,
+        )
+
+    @property
     def primary_is_current(self) -> bool:
         """Whether the primary already has the target's present revision, copied by this program."""
-        return self.primary is not None and flagger_id_of(self.primary) == self.promotion
+        primary = self.primary
+        return primary is not None and self.target_kind.promotion_of(primary) == self.promotion
 
     @property
     def primary_runs_target(self) -> bool:
         """Whether the primary has the target's present template, whoever copied it."""
-        return self.primary is not None and runs_target(
-            self.primary, self.target, self.label, self.snapshot.configs
-        )
+        return self.primary is not None and self.target_kind.runs(self.primary, self.source)
 
     @property
     def changed(self) -> bool:
@@ -139,15 +155,15 @@ class Situation:
             return None
         return self._readiness(self.primary, 100 if threshold is None else threshold)
 
-    def _readiness(self, deployment: Object, threshold: int) -> Readiness:
-        state = readiness(
-            deployment,
+    def _readiness(self, workload: Object, threshold: int) -> Readiness:
+        patience = Patience(
             threshold=threshold,
             deadline=self.canary.progress_deadline,
             since=self.status.last_transition or self.now,
             now=self.now,
         )
-        pods = (self.snapshot.pods or {}).get(deployment["metadata"]["name"], ())
+        state = self.target_kind.readiness(workload, patience)
+        pods = (self.snapshot.pods or {}).get(workload["metadata"]["name"], ())
         if isinstance(state, Ready) or not (why := first_failure(pods)):
             return state
         return replace(state, message=f"{state.message}; {why}")
@@ -159,14 +175,23 @@ class Situation:
         return service(self.obj, side, self.label, self.target, observed, apex)
 
     def sides(self) -> tuple[Apply, ...]:
-        """The canary's and the primary's service, where there are services."""
-        if self.canary.spec.service is None:
-            return ()
-        return self.service(Side.CANARY), self.service(Side.PRIMARY)
+        """The canary's and the primary's service, where there are services, and those that the target needs besides."""
+        beside = tuple(
+            Apply(SERVICE, each, exact=("spec.selector",))
+            for each in self.target_kind.beside(self.source, self.snapshot.seen)
+        )
+        if not self.has_services:
+            return beside
+        return (*beside, self.service(Side.CANARY), self.service(Side.PRIMARY))
 
     def services(self) -> tuple[Apply, ...]:
-        """All three; the apex last, so that it never selects what is not there."""
-        return (*sides, self.service(Side.APEX)) if (sides := self.sides()) else ()
+        """All of them; the apex last, so that it never selects what is not there."""
+        return (*self.sides(), *((self.service(Side.APEX),) if self.has_services else ()))
+
+    @property
+    def has_services(self) -> bool:
+        """Whether the three services are made; a target that is a Service is the apex itself."""
+        return self.canary.spec.service is not None and self.target_kind.makes_pods
 
     @property
     def obstacle(self) -> str:
@@ -216,23 +241,27 @@ class Situation:
 
     def promote_primary(self) -> tuple[Apply, ...]:
         """The target's revision and configs, copied to the primary."""
-        desired = promoted_primary(
-            self.target, self.label, configs=self.snapshot.configs, flagger_id=self.promotion
-        )
-        return (*self.copies(), apply_primary(desired))
+        kind = self.target_kind
+        return (*self.copies(), Apply(kind.kind, kind.promoted(self.source), exact=kind.exact))
 
-    def scale_up(self) -> Scale:
+    def scale_up(self) -> tuple[Action, ...]:
         """As many pods of the target as it asks for, or as the primary has where it asks for none; where shares of pods
         are shares of the work, one.
         """
         if self.canary.spec.analysis.replica_ratio:
-            return Scale(self.canary.target_name, 1)
-        wanted = replicas_of(self.target) or (replicas_of(self.primary) if self.primary else 0)
-        return Scale(self.canary.target_name, max(1, wanted))
+            return self.scale(1)
+        kind = self.target_kind
+        wanted = kind.pods(self.target) or (kind.pods(self.primary) if self.primary else 0)
+        return self.scale(max(1, wanted))
 
-    def scale_to_zero(self) -> Scale:
+    def scale_to_zero(self) -> tuple[Action, ...]:
         """No pods of the target."""
-        return Scale(self.canary.target_name, 0)
+        return self.scale(0)
+
+    def scale(self, pods: int) -> tuple[Action, ...]:
+        """So many pods of the target, where it makes any."""
+        kind = self.target_kind
+        return (Scale(kind.kind, self.canary.target_name, pods),) if kind.makes_pods else ()
 
     @property
     def fresh_status(self) -> Status:
@@ -254,11 +283,6 @@ class Situation:
         """Leave everything as it is, and say what has to be mended."""
         decision = refuse(self.snapshot, refusal, message, self.now)
         return replace(decision, actions=self.kept(share)) if share is not None else decision
-
-
-def apply_primary(desired: Object) -> Apply:
-    """Bring the primary to a template, exactly."""
-    return Apply(DEPLOYMENT, desired, exact=PROMOTED_EXACTLY)
 
 
 def refuse(snapshot: Snapshot, refusal: Refusal, message: str, now: datetime) -> Decision:

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 
 from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
-from rollout.api.kinds import DEPLOYMENT, Kind
+from rollout.api.kinds import Kind
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.objects.configs import ConfigRef
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.status import Status
+from rollout.delivery.targets import target_of
+from rollout.delivery.targets.target import Target
 from rollout.judge.checks import Answer, Check
 from rollout.kube.objects import Key, Object, Objects
 
@@ -43,7 +45,7 @@ class Snapshot:
     the target's template names and that are tracked. `rival` is another canary that had the target first. `templates` are
     the MetricTemplates that its metrics name. `answers` are there right after the checks that a decision asked for,
     and while hooks are asked beside them; `hooks` from when the hooks that decisions asked for answered until a decision
-    asks for none. `rest` is until when a decision wanted nothing to be asked. `pods` are those of the Deployments that a
+    asks for none. `rest` is until when a decision wanted nothing to be asked. `pods` are those of the workloads that a
     decision wanted to examine.
     """
 
@@ -81,11 +83,16 @@ class Snapshot:
         return str((spec.get("targetRef") or {}).get("name") or "")
 
     @property
+    def target_kind(self) -> Target:
+        """What kind of target it is."""
+        return target_of(self.obj)
+
+    @property
     def target(self) -> Object | None:
-        """The target Deployment."""
-        return self.seen(DEPLOYMENT, self.target_name)
+        """The target."""
+        return self.seen(self.target_kind.kind, self.target_name)
 
     @property
     def primary(self) -> Object | None:
-        """The primary Deployment."""
-        return self.seen(DEPLOYMENT, primary_name(self.target_name))
+        """The primary."""
+        return self.seen(self.target_kind.kind, primary_name(self.target_name))

@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rollout.cli.canary import render
 from rollout.cli.canary.explain import explain
 from rollout.cli.canary.view import CanaryView, view
-from rollout.delivery.revision import revision_of
+from rollout.delivery.targets import DEPLOYMENTS
 from rollout.kube.objects import Object
 from tests.unit.delivery.world import canary, deployment
 
@@ -118,7 +118,7 @@ def made(
         each["status"] = {"updatedReplicas": 2, "availableReplicas": 2}
     counted = {"stepWeight": None, "maxWeight": None, "iterations": iterations}
     release = canary(suspend=suspend, analysis=counted if iterations else {})
-    release["status"] = {"lastAppliedSpec": revision_of(target), **status}
+    release["status"] = {"lastAppliedSpec": DEPLOYMENTS.revision(target), **status}
     both = {
         "catalog": [
             pod("catalog-b", state=LOOPING, ready=False, restarts=4, last=CRASHED),

@@ -48,7 +48,7 @@ class TargetRef(Model):
 
     api_version: Str
     """Its API version."""
-    kind: Literal["DaemonSet", "Deployment", "Service"]
+    kind: Literal["DaemonSet", "Deployment", "Service", "StatefulSet"]
     """Its kind."""
     name: Name
     """Its name."""

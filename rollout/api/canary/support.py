@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
+from pydantic.alias_generators import to_camel
+
 from rollout.api.canary.resource import Canary
 from rollout.api.durations import format_go_duration
 from rollout.api.errors import FieldError
@@ -39,13 +41,12 @@ _ISTIO_ONLY = "remove it, or set provider to istio"
 _GATEWAY_API_ONLY = f"remove it, or set provider to {GATEWAY_API}"
 _ROUTED = (ISTIO, GATEWAY_API)
 _EXISTING = "routeRef"
+_NO_CORS = (ISTIO, KUBERNETES, _EXISTING)
 _WEIGHTS_ONLY = "remove it: of the route that routeRef names, only weights are set"
 _NOT_YET: tuple[_Row, ...] = (
     _Row(
         "spec.provider", f"use {', '.join(SUPPORTED_PROVIDERS)}", (*SUPPORTED_PROVIDERS, *_SAME_AS)
     ),
-    _Row("spec.targetRef.kind", "use a Deployment", ("Deployment",)),
-    _Row("spec.autoscalerRef", "remove it; the primary keeps the replicas that the target has"),
     _Row("spec.ingressRef", _ISTIO_ONLY),
     _Row(
         "spec.routeRef.kind",
@@ -72,7 +73,10 @@ _NOT_YET: tuple[_Row, ...] = (
         _Row(f"spec.service.{field}", _ISTIO_ONLY, providers=_ROUTED)
         for field in ("hosts", "match", "rewrite", "timeout", "headers", "corsPolicy")
     ),
-    _Row("spec.service.unmanagedMetadata", "remove it"),
+    *(
+        _Row(f"spec.service.corsPolicy.allowOrigins[].{match}", "use exact", providers=_NO_CORS)
+        for match in ("prefix", "regex")
+    ),
     _Row("spec.analysis.match", _ISTIO_ONLY, providers=_ROUTED),
     _Row("spec.analysis.match[].sourceLabels", _ISTIO_ONLY, providers=(ISTIO, KUBERNETES)),
     _Row("spec.analysis.mirror", _ISTIO_ONLY, providers=_ROUTED),
@@ -107,7 +111,38 @@ def unsupported(canary: Canary, mesh_provider: str = ISTIO) -> tuple[FieldError,
         for path, value in _values(spec, row.path.split("."), "")
         if value and value not in row.acted_upon and provider not in row.providers
     )
-    return (*found, *_without_requests(canary))
+    return (*found, *_of_target(canary, provider), *_without_requests(canary))
+
+
+_OF_GENERATED_SERVICES = ("target_port", "port_name", "port_discovery", "traffic_distribution")
+
+
+def _of_target(canary: Canary, provider: str) -> Iterator[FieldError]:
+    """What the target's kind has no use for, or cannot do."""
+    spec, ref = canary.spec, canary.spec.target_ref
+    if ref.kind == "Service" and ref.api_version != "v1":
+        reason = f"{ref.api_version!r} is not supported yet"
+        yield FieldError("spec.targetRef.apiVersion", reason, "use a Service of v1, or a workload")
+    if ref.kind not in {"DaemonSet", "Service"}:
+        return
+    if spec.autoscaler_ref:
+        reason = f"is not acted upon: a {ref.kind} has no replicas"
+        yield FieldError("spec.autoscalerRef", reason, "remove it")
+    if spec.analysis.replica_ratio:
+        reason = f"is not for a {ref.kind}, which has no replicas"
+        yield FieldError("spec.analysis.replicaRatio", reason, "use stepWeight alone")
+    if ref.kind == "DaemonSet":
+        return
+    if provider == KUBERNETES:
+        reason = "'Service' needs routes, which provider kubernetes does not write"
+        yield FieldError("spec.targetRef.kind", reason, f"use {GATEWAY_API} or {ISTIO}")
+    if canary.apex_name != canary.target_name:
+        reason = f"{canary.apex_name!r} is not the target, which is the service that callers use"
+        yield FieldError("spec.service.name", reason, "remove it")
+    for field in (*_OF_GENERATED_SERVICES, "headless"):
+        if getattr(canary.service, field):
+            reason = "is not acted upon: the target is a Service, whose copies are as it is"
+            yield FieldError(f"spec.service.{to_camel(field)}", reason, "remove it")
 
 
 def _without_requests(canary: Canary) -> Iterator[FieldError]:

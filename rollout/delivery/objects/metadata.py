@@ -18,7 +18,13 @@ _LEAVE_TO_US = {
     "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
 }
 _FLUX = "toolkit.fluxcd.io"
-_NOT_COPIED = frozenset({LAST_APPLIED, "deployment.kubernetes.io/revision"})
+_NOT_COPIED = frozenset(
+    {
+        LAST_APPLIED,
+        "deployment.kubernetes.io/revision",
+        "deprecated.daemonset.template.generation",
+    }
+)
 
 
 def primary_name(name: str) -> str:

@@ -41,7 +41,7 @@ def decide_analysis(here: Situation) -> Decision:
         # Neither side may lose its pods now: the canary's are the only ones left.
         return here.refuse(
             Refusal.PRIMARY_MISSING,
-            f"Deployment {here.primary_name} is gone while {here.target_name} is analysed; restore it from"
+            f"{here.kind} {here.primary_name} is gone while {here.target_name} is analysed; restore it from"
             f" what was promoted last (traffic of Canary {here.name} stays as it is)",
         )
     if here.changed:
@@ -72,7 +72,7 @@ def promote(here: Situation) -> Decision:
     if skipped:
         done = f"Promotion completed! Canary analysis was skipped for {here.target_name}"
         return Decision(
-            actions=(*here.upkeep(0), *here.promote_primary(), here.scale_to_zero()),
+            actions=(*here.upkeep(0), *here.promote_primary(), *here.scale_to_zero()),
             status=here.fresh_status.enter(Phase.SUCCEEDED, here.now, kind=here.kind),
             events=(copying, Event(done)),
         )
@@ -86,7 +86,7 @@ def promote(here: Situation) -> Decision:
 def _restart(here: Situation) -> Decision:
     tracked = here.fresh_status.tracking(here.revision, here.configs)
     return Decision(
-        actions=(*here.upkeep(0), here.scale_up()),
+        actions=(*here.upkeep(0), *here.scale_up()),
         status=tracked.enter(Phase.PROGRESSING, here.now, kind=here.kind),
         events=(Event(f"New revision detected! Restarting analysis for {here.target_name}"),),
     )
@@ -101,7 +101,7 @@ def _not_ready(here: Situation) -> Decision | None:
         return here.wait(message, share=share, until=until)
     if isinstance(target, Ready):
         return None
-    message = f"canary deployment {here.target_name} not ready: {target.message}"
+    message = f"{here.canary_words} not ready: {target.message}"
     if isinstance(target, Stuck):
         exceeded = f"Rolling back {here.name} progress deadline exceeded {message}"
         alert = f"Progress deadline exceeded {message}"

@@ -7,11 +7,9 @@ proxies, and only then the target's pods go.
 from __future__ import annotations
 
 from rollout.api.canary.status import Phase
-from rollout.api.kinds import DEPLOYMENT
 from rollout.delivery.actions import Action, Apply, Decision, Event, Settle
 from rollout.delivery.objects.metadata import is_controlled_by
-from rollout.delivery.objects.primary import new_primary
-from rollout.delivery.readiness import Stuck, Waiting, replicas_of
+from rollout.delivery.readiness import Stuck, Waiting
 from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
 
@@ -47,25 +45,17 @@ def decide_bootstrap(here: Situation) -> Decision:
 
 def create_primary(here: Situation) -> Apply:
     """The primary as the target is now."""
-    desired = new_primary(
-        here.obj,
-        here.target,
-        here.label,
-        configs=here.snapshot.configs,
-        flagger_id=here.promotion,
-        replicas=max(1, replicas_of(here.target)),
-        prefixes=here.snapshot.settings.include_label_prefixes,
-    )
-    return Apply(DEPLOYMENT, desired)
+    kind = here.target_kind
+    return Apply(kind.kind, kind.created(here.source, max(1, kind.pods(here.target))))
 
 
 def _hand_over(here: Situation) -> Decision:
     if obstacle := here.obstacle:
         return here.refuse(Refusal.ROUTE_REFUSED, obstacle)
     actions: tuple[Action, ...] = (*here.services(), here.set_routes(0))
-    if replicas_of(here.target):
+    if here.target_kind.pods(here.target):
         settle = Settle(here.snapshot.settings.settle_seconds)
-        actions = (*actions, settle, here.scale_to_zero())
+        actions = (*actions, settle, *here.scale_to_zero())
     tracked = here.fresh_status.tracking(here.revision, here.configs)
     return Decision(
         actions=actions,

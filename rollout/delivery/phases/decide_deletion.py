@@ -6,10 +6,10 @@ import json
 
 from rollout.api.canary.status import Phase
 from rollout.api.kinds import SERVICE
-from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetFinalizers, Settle
+from rollout.delivery.actions import Action, Apply, Decision, Event, SetFinalizers, Settle
 from rollout.delivery.objects.metadata import FINALIZER, LAST_APPLIED, is_controlled_by
 from rollout.delivery.objects.services import Side, service_name
-from rollout.delivery.readiness import Waiting, replicas_of
+from rollout.delivery.readiness import Waiting
 from rollout.delivery.routing.kubernetes import full_replicas
 from rollout.delivery.situation import Situation
 from rollout.delivery.snapshot import Snapshot
@@ -39,13 +39,12 @@ def decide_deletion(here: Situation) -> Decision:
             status=here.fresh_status.enter(Phase.TERMINATING, here.now, kind=here.kind),
             events=(Event(f"Terminating canary {here.name}"),),
         )
-    wanted = full_replicas(here.primary) if here.primary is not None else 1
-    if replicas_of(here.target) < wanted:
-        scale = Scale(here.canary.target_name, wanted)
-        return Decision(actions=(scale,), status=here.status)
+    wanted = _wanted(here)
+    if here.target_kind.pods(here.target) < wanted:
+        return Decision(actions=here.scale(wanted), status=here.status)
     state = here.target_ready
     if isinstance(state, Waiting):
-        message = f"canary deployment {here.target_name} not ready: {state.message}"
+        message = f"{here.canary_words} not ready: {state.message}"
         return here.wait(message, share=None, until=state.until)
     settle = Settle(here.snapshot.settings.settle_seconds)
     return Decision(
@@ -60,9 +59,16 @@ def decide_deletion(here: Situation) -> Decision:
     )
 
 
+def _wanted(here: Situation) -> int:
+    """How many pods of the target have to serve before the primary's go."""
+    if not here.target_kind.makes_pods:
+        return 0
+    return full_replicas(here.primary) if here.primary is not None else 1
+
+
 def _apex_given_back(here: Situation) -> tuple[Action, ...]:
     """The apex service selects the target's pods again: as kubectl last applied it, or by the target's label."""
-    if here.canary.spec.service is None:
+    if not here.has_services:
         return ()
     name = service_name(here.obj, Side.APEX)
     served = here.snapshot.seen(SERVICE, name)

@@ -77,7 +77,7 @@ def _finalise(here: Situation) -> Decision:
     if served is None or served.canary:
         pause = (Settle(here.snapshot.settings.settle_seconds),)
     return Decision(
-        actions=(*here.upkeep(0), *pause, here.scale_to_zero()),
+        actions=(*here.upkeep(0), *pause, *here.scale_to_zero()),
         status=here.fresh_status.enter(Phase.SUCCEEDED, here.now, kind=here.kind),
         events=(Event(f"Promotion completed! Scaling down {here.target_name}"),),
     )

@@ -50,6 +50,6 @@ def _restore_primary(here: Situation) -> Decision:
         return Decision(actions=(*here.copies(), create_primary(here)), status=here.fresh_status)
     return here.refuse(
         Refusal.PRIMARY_MISSING,
-        f"Deployment {here.primary_name} is gone and spec.template of {here.target_name} is not the"
+        f"{here.kind} {here.primary_name} is gone and {here.target_name} is not at the"
         " revision that was promoted last; set it back to that revision, or recreate the Canary",
     )

@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from rollout.delivery.actions import Decision
-from rollout.delivery.readiness import Ready, replicas_of
+from rollout.delivery.readiness import Ready
 from rollout.delivery.situation import Situation
 from rollout.delivery.status import SETTLED
 
 PATIENCE = timedelta(seconds=5)
 """What pods may take to start before anybody asks why."""
 AGAIN = timedelta(seconds=15)
-"""What failed is looked at again after this time: a Deployment's status does not change when a pod fails once more."""
+"""What failed is looked at again after this time: a workload's status does not change when a pod fails once more."""
 
 
 def examined(here: Situation, decision: Decision) -> Decision:
@@ -34,10 +34,10 @@ def examined(here: Situation, decision: Decision) -> Decision:
 
 
 def _late(here: Situation) -> tuple[str, ...]:
-    """The Deployments that are to have pods and are not ready."""
+    """The workloads that are to have pods and are not ready."""
     sides = ((here.target, here.target_ready), (here.primary, here.primary_ready))
     return tuple(
-        str(deployment["metadata"]["name"])
-        for deployment, state in sides
-        if deployment is not None and replicas_of(deployment) and not isinstance(state, Ready)
+        str(workload["metadata"]["name"])
+        for workload, state in sides
+        if workload is not None and here.target_kind.pods(workload) and not isinstance(state, Ready)
     )

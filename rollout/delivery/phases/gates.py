@@ -42,7 +42,7 @@ def begin(here: Situation, *events: Event) -> Decision:
     """A new revision gets its pods; its analysis starts when they are ready."""
     tracked = here.fresh_status.tracking(here.revision, here.configs)
     return Decision(
-        actions=(*here.upkeep(0), here.scale_up()),
+        actions=(*here.upkeep(0), *here.scale_up()),
         status=tracked.enter(Phase.PROGRESSING, here.now, kind=here.kind),
         events=(*events, Event(f"New revision detected! Scaling up {here.target_name}")),
     )

@@ -21,7 +21,7 @@ def roll_back(
         actions=(
             *here.upkeep(0),
             Settle(here.snapshot.settings.settle_seconds),
-            here.scale_to_zero(),
+            *here.scale_to_zero(),
         ),
         status=tracked.enter(Phase.FAILED, here.now, kind=here.kind),
         events=tuple(Event(message, warning=True) for message in messages),

@@ -95,7 +95,8 @@ def _same_configs(here: Situation) -> bool:
 
 def _is_observed(target: Object) -> bool:
     status = target.get("status") or {}
-    return int(status.get("observedGeneration") or 0) >= int(target["metadata"]["generation"])
+    generation = int(target["metadata"].get("generation") or 0)
+    return int(status.get("observedGeneration") or 0) >= generation
 
 
 def _has_rolled(here: Situation) -> bool:

@@ -6,11 +6,11 @@ first, and as many of the primary's go once those are available. For work that c
 
 from __future__ import annotations
 
-from rollout.api.kinds import DEPLOYMENT, Kind
+from rollout.api.kinds import Kind
 from rollout.delivery.actions import Apply, Delete
 from rollout.delivery.objects.metadata import primary_name
-from rollout.delivery.readiness import replicas_of
 from rollout.delivery.routing.router import TOTAL, Lookup, Split, Weights
+from rollout.delivery.targets import DEPLOYMENTS, target_of
 from rollout.kube.objects import Object, annotations_of
 
 REPLICAS = "rollout.dev/replicas"
@@ -46,25 +46,29 @@ class ReplicaRouter(KubernetesRouter):
 
     def routes(self, canary: Object, seen: Lookup, split: Split) -> tuple[Apply, ...]:
         """The target's pods, and the primary's once those are available: never fewer than there were."""
-        target, primary = _deployments(canary, seen)
+        target, primary = _workloads(canary, seen)
         if target is None or primary is None:
             return ()
         total, share = full_replicas(primary), split.weights.canary
         if not share:
-            return (_scaled(primary, total, None),) if REPLICAS in annotations_of(primary) else ()
+            return (
+                (_scaled(canary, primary, total, None),)
+                if REPLICAS in annotations_of(primary)
+                else ()
+            )
         wanted = pods(total, share)
-        grown = _scaled(target, wanted)
+        grown = _scaled(canary, target, wanted)
         if not _available(target, wanted):
             return (grown,)
-        return grown, _scaled(primary, max(1, total - wanted), str(total))
+        return grown, _scaled(canary, primary, max(1, total - wanted), str(total))
 
     def weights(self, canary: Object, seen: Lookup) -> Weights | None:
         """The shares of the pods that are asked for."""
-        target, primary = _deployments(canary, seen)
+        target, primary = _workloads(canary, seen)
         if target is None or primary is None:
             return None
-        both = replicas_of(target) + replicas_of(primary)
-        return Weights.of_canary(round(TOTAL * replicas_of(target) / both) if both else 0)
+        both = DEPLOYMENTS.pods(target) + DEPLOYMENTS.pods(primary)
+        return Weights.of_canary(round(TOTAL * DEPLOYMENTS.pods(target) / both) if both else 0)
 
     def original(self, canary: Object, seen: Lookup) -> tuple[Apply | Delete, ...]:
         """The primary gets back its pods, in case that it stays."""
@@ -74,7 +78,7 @@ class ReplicaRouter(KubernetesRouter):
 def full_replicas(primary: Object) -> int:
     """How many pods a primary has while no canary takes some of them."""
     text = annotations_of(primary).get(REPLICAS, "")
-    return int(text) if text.isdecimal() and int(text) else replicas_of(primary)
+    return int(text) if text.isdecimal() and int(text) else DEPLOYMENTS.pods(primary)
 
 
 def pods(total: int, share: int) -> int:
@@ -82,20 +86,20 @@ def pods(total: int, share: int) -> int:
     return max(1, min(total, (total * share + TOTAL // 2) // TOTAL))
 
 
-def _deployments(canary: Object, seen: Lookup) -> tuple[Object | None, Object | None]:
-    name = canary["spec"]["targetRef"]["name"]
-    return seen(DEPLOYMENT, name), seen(DEPLOYMENT, primary_name(name))
+def _workloads(canary: Object, seen: Lookup) -> tuple[Object | None, Object | None]:
+    name, kind = canary["spec"]["targetRef"]["name"], target_of(canary).kind
+    return seen(kind, name), seen(kind, primary_name(name))
 
 
 def _available(target: Object, wanted: int) -> bool:
     status = target.get("status") or {}
     current = (status.get("observedGeneration") or 0) >= target["metadata"].get("generation", 0)
     counted = (status.get("updatedReplicas") or 0, status.get("availableReplicas") or 0)
-    return current and replicas_of(target) == wanted and min(counted) >= wanted
+    return current and DEPLOYMENTS.pods(target) == wanted and min(counted) >= wanted
 
 
-def _scaled(deployment: Object, replicas: int, total: str | None = "") -> Apply:
-    metadata: Object = {k: deployment["metadata"][k] for k in ("name", "namespace")}
+def _scaled(canary: Object, workload: Object, replicas: int, total: str | None = "") -> Apply:
+    metadata: Object = {k: workload["metadata"][k] for k in ("name", "namespace")}
     if total != "":
         metadata["annotations"] = {REPLICAS: total}
-    return Apply(DEPLOYMENT, {"metadata": metadata, "spec": {"replicas": replicas}})
+    return Apply(target_of(canary).kind, {"metadata": metadata, "spec": {"replicas": replicas}})

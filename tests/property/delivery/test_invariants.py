@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from rollout.api.canary import Canary, Phase
 from rollout.api.kinds import CANARY, DEPLOYMENT, VIRTUAL_SERVICE, Kind
-from rollout.delivery.readiness import Ready, readiness
+from rollout.delivery.readiness import Ready
+from rollout.delivery.targets import DEPLOYMENTS
+from rollout.delivery.targets.target import Patience
 from rollout.judge.checks import Answer, NoData, QueryFailed, Value
 from rollout.kube.objects import Object
 from tests.unit.delivery.world import INTERVAL, KEY, World, canary, deployment
@@ -200,14 +202,9 @@ class Watchdog:
         assert self.world.success_rate.value >= 99
 
     def ready(self, name: str) -> bool:
-        state = readiness(
-            self.world.need(DEPLOYMENT, name),
-            threshold=100,
-            deadline=timedelta(seconds=60),
-            since=self.world.now,
-            now=self.world.now,
-        )
-        return isinstance(state, Ready)
+        now = self.world.now
+        patience = Patience(threshold=100, deadline=timedelta(seconds=60), since=now, now=now)
+        return isinstance(DEPLOYMENTS.readiness(self.world.need(DEPLOYMENT, name), patience), Ready)
 
     def at_rest(self) -> None:
         """What holds whenever the controller has nothing more to do."""

@@ -85,7 +85,7 @@ def test_it_cannot_be_changed() -> None:
         pytest.param(lambda s: s["analysis"].update(webhooks=[{"name": "x", "url": "localhost:80"}]), "spec.analysis.webhooks[0].url: 'localhost:80' is not a URL (write it like http://host:port/path)", id="webhook's URL"),
         pytest.param(lambda s: s["analysis"].update(webhooks=[{"name": "x", "url": "http://x", "type": "before"}]), "spec.analysis.webhooks[0].type: is not a known value (use '', 'confirm-rollout', 'pre-rollout', 'rollout', 'confirm-traffic-increase', 'confirm-promotion', 'post-rollout', 'event' or 'rollback')", id="webhook's type"),
         pytest.param(lambda s: s["analysis"].update(sessionAffinity={"cookieName": "a", "primaryCookieName": "a"}), "spec.analysis.sessionAffinity.primaryCookieName: equals cookieName (give it another name)", id="cookies alike"),
-        pytest.param(lambda s: s["targetRef"].update(kind="Job"), "spec.targetRef.kind: is not a known value (use 'DaemonSet', 'Deployment' or 'Service')", id="target's kind"),
+        pytest.param(lambda s: s["targetRef"].update(kind="Job"), "spec.targetRef.kind: is not a known value (use 'DaemonSet', 'Deployment', 'Service' or 'StatefulSet')", id="target's kind"),
         pytest.param(lambda s: s.pop("service"), "spec.service: is required (add it, with its port)", id="no service"),
         pytest.param(lambda s: s["service"].update(port=0), "spec.service.port: 0 is not a port (give a number from 1 to 65535)", id="port 0"),
         pytest.param(lambda s: s["service"].update(targetPort=True), "spec.service.targetPort: must be a port's number or its name (write 9898 or http)", id="boolean port"),

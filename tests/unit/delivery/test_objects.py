@@ -15,11 +15,13 @@ from rollout.delivery.objects.configs import (
     referenced_configs,
     with_primary_configs,
 )
-from rollout.delivery.objects.primary import new_primary, selector_label
+from rollout.delivery.objects.primary import selector_label
 from rollout.delivery.objects.services import Side, service
-from rollout.delivery.revision import promotion_id, revision_of
+from rollout.delivery.revision import promotion_id
 from rollout.delivery.routing.istio import IstioRouter
 from rollout.delivery.routing.router import Split, Weights
+from rollout.delivery.targets import DEPLOYMENTS
+from rollout.delivery.targets.target import Source
 from rollout.kube.objects import Object, owner_reference
 from tests.unit.delivery.world import canary, deployment
 
@@ -157,9 +159,8 @@ def test_the_primary() -> None:
         },
     }
     target["spec"]["strategy"] = {"type": "RollingUpdate"}
-    made = new_primary(
-        OWNER, target, LABEL, configs=(), flagger_id="id-1", replicas=2, prefixes=("*",)
-    )
+    source = Source(owner=OWNER, target=target, label=LABEL, promotion="id-1", prefixes=("*",))
+    made = DEPLOYMENTS.created(source, 2)
     assert made["metadata"] == {
         "name": "catalog-primary",
         "namespace": "shop",
@@ -362,8 +363,8 @@ def test_a_revision_is_the_template_alone() -> None:
     target = deployment()
     again = deployment(replicas=7)
     again["metadata"]["labels"] = {"other": "label"}
-    assert revision_of(target) == revision_of(again)
-    assert revision_of(target) != revision_of(deployment("catalog:2"))
+    assert DEPLOYMENTS.revision(target) == DEPLOYMENTS.revision(again)
+    assert DEPLOYMENTS.revision(target) != DEPLOYMENTS.revision(deployment("catalog:2"))
 
 
 def test_a_promotion_has_one_id() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, VIRTUAL_SERVICE
 from rollout.delivery.hooks.call import Agreed, Refused
-from rollout.delivery.revision import is_foreign, revision_of
+from rollout.delivery.revision import is_foreign
+from rollout.delivery.targets import DEPLOYMENTS
 from rollout.judge.checks import Value
 from rollout.kube.objects import Object
 from tests.unit.delivery.world import KEY, World, canary, deployment, initialized, shown
@@ -262,6 +263,6 @@ async def test_a_deleted_canary_of_flaggers_gives_everything_back() -> None:
 
 def test_this_versions_revisions_are_those_of_the_versions_before() -> None:
     """Whoever changes the format gives it another prefix: then canaries are taken over, and none is begun again."""
-    assert revision_of(deployment()) == "v1-605f6fcb32f1c83c"
+    assert DEPLOYMENTS.revision(deployment()) == "v1-605f6fcb32f1c83c"
     assert is_foreign("v2-0123456789abcdef")
     assert is_foreign("v2:0123456789abcdef")

@@ -6,11 +6,11 @@ import pytest
 
 from rollout.cli.canary.outcome import Exit, outcome
 from rollout.cli.canary.view import printable, view
-from rollout.delivery.revision import revision_of
+from rollout.delivery.targets import DEPLOYMENTS
 from rollout.kube.objects import Object
 from tests.unit.delivery.world import canary, deployment
 
-REVISION = revision_of(deployment("catalog:2"))
+REVISION = DEPLOYMENTS.revision(deployment("catalog:2"))
 
 
 @pytest.mark.parametrize(

@@ -7,33 +7,38 @@ from typing import Any
 
 import pytest
 
-from rollout.delivery.readiness import Readiness, Ready, Stuck, Waiting, readiness
+from rollout.delivery.readiness import Readiness, Ready, Stuck, Waiting
+from rollout.delivery.targets import DEPLOYMENTS
+from rollout.delivery.targets.target import Patience
 
 NOW = datetime(2026, 1, 20, 23, 0, tzinfo=UTC)
 DEADLINE = timedelta(seconds=60)
 
 
 def judged(
-    *, threshold: int = 100, since: int = 10, replicas: int = 4, generation: int = 2, **status: Any
+    *,
+    threshold: int = 100,
+    since: int = 10,
+    replicas: int = 4,
+    existing: int | None = None,
+    generation: int = 2,
+    **status: Any,
 ) -> Readiness:
     status = {
         "observedGeneration": 2,
-        "replicas": replicas,
+        "replicas": replicas if existing is None else existing,
         "updatedReplicas": replicas,
         "availableReplicas": replicas,
         **status,
     }
-    return readiness(
-        {
-            "metadata": {"name": "catalog", "generation": generation},
-            "spec": {"replicas": replicas},
-            "status": status,
-        },
-        threshold=threshold,
-        deadline=DEADLINE,
-        since=NOW - timedelta(seconds=since),
-        now=NOW,
-    )
+    workload = {
+        "metadata": {"name": "catalog", "generation": generation},
+        "spec": {"replicas": replicas},
+        "status": status,
+    }
+    began = NOW - timedelta(seconds=since)
+    patience = Patience(threshold=threshold, deadline=DEADLINE, since=began, now=NOW)
+    return DEPLOYMENTS.readiness(workload, patience)
 
 
 def condition(type_: str, status: str, reason: str, age: int = 0) -> dict[str, str]:
@@ -111,17 +116,7 @@ def test_readiness(seen: dict[str, Any], state: type[Readiness], message: str) -
 
 
 def test_old_pods_are_waited_for() -> None:
-    deployment = {
-        "metadata": {"name": "catalog", "generation": 1},
-        "spec": {"replicas": 2},
-        "status": {
-            "observedGeneration": 1,
-            "replicas": 3,
-            "updatedReplicas": 2,
-            "availableReplicas": 2,
-        },
-    }
-    found = readiness(deployment, threshold=100, deadline=DEADLINE, since=NOW, now=NOW)
+    found = judged(replicas=2, existing=3, since=0)
     assert found == Waiting(PREFIX + "1 old replicas are pending termination", NOW + DEADLINE)
 
 
