@@ -16,9 +16,11 @@ from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.proxies import pod_key, proxy
 from rollout.mesh.ingest.services import PodOf
 from rollout.mesh.metrics import Metrics, short
+from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
+from rollout.mesh.translate import names
 from rollout.mesh.translate.views import Views
 from rollout.mesh.xds.protocol import Rejection
 from rollout.mesh.xds.server import Connection
@@ -145,6 +147,22 @@ class Hub:
             client.suspects |= dirty.objects
         if regrouped:
             self._views.retain({each.proxy for each in self.clients.values()})
+
+    def inject(self, faults: tuple[LeasedFault, ...]) -> None:
+        """These faults and no others are in force; proxies give up others at once, and get these when they are renewed."""
+        changed = self._views.inject(faults)
+        for connection, client in self.clients.items():
+            if client.proxy in changed:
+                connection.notify(changed[client.proxy])
+        for fault in sorted(self._views.crowded_out(), key=lambda each: each.age):
+            log.error("fault left out where every slot of a proxy has one already", run=fault.run)
+
+    def renew(self, run: str, at: float) -> None:
+        """A run's fault was vouched for once more, at that time by the monotonic clock."""
+        for connection, client in self.clients.items():
+            slot = self._views.view(client.proxy).carried.get(run)
+            if slot is not None:
+                connection.renew(names.EXTENSION, slot, at)
 
     def reintroduce(self, namespace: str, name: str) -> None:
         """A pod changed: its proxy may be another kind of proxy now."""

@@ -66,20 +66,20 @@ def empty_slot(name: str) -> Any:
     return hcm.HttpFilter(name=name, config_discovery=found)
 
 
-def slots_filled(
+def filled_slots(
     faults: Iterable[LeasedFault], proxy: Proxy
-) -> tuple[list[Resource], list[LeasedFault]]:
+) -> tuple[list[tuple[LeasedFault, Resource]], list[LeasedFault]]:
     """What a proxy's slots get, the oldest faults first; and the faults for which it has none left."""
-    inbound: list[tuple[LeasedFault, Any]] = []
-    outbound: list[tuple[LeasedFault, Any]] = []
+    inbound: list[tuple[LeasedFault, frozenset[str]]] = []
+    outbound: list[tuple[LeasedFault, frozenset[str]]] = []
     for fault in sorted(faults, key=lambda each: each.age):
         if fault.layer is Layer.CLIENT:
             if _is_caller(proxy, fault):
                 outbound.append((fault, fault.hosts))
         elif clusters := _own_clusters(proxy, fault):
             inbound.append((fault, clusters))
-    made = [_resource(INBOUND[i], *each) for i, each in enumerate(inbound[:INBOUND_SLOTS])]
-    made += [_resource(OUTBOUND[i], *each) for i, each in enumerate(outbound[:OUTBOUND_SLOTS])]
+    pairs = (*zip(INBOUND, inbound, strict=False), *zip(OUTBOUND, outbound, strict=False))
+    made = [(fault, _resource(slot, fault, targets)) for slot, (fault, targets) in pairs]
     left = [fault for fault, _ in (*inbound[INBOUND_SLOTS:], *outbound[OUTBOUND_SLOTS:])]
     return made, left
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
 from rollout.mesh.model.registry import Dirty, Registry
-from rollout.mesh.translate import clusters, gateways, listeners, names
+from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
 from rollout.mesh.translate.gatewaylisteners import PortListener
 from rollout.mesh.translate.gatewayroutes import port_routes
 from rollout.mesh.translate.resource import Resource
@@ -61,6 +62,9 @@ class View:
         self._listeners: dict[str, Resource] = {}
         self._routes: dict[str, Resource] = {}
         self._secrets: dict[str, Resource] = {}
+        self._faults: dict[str, Resource] = {}
+        self.carried: dict[str, str] = {}
+        self.crowded_out: tuple[LeasedFault, ...] = ()
         self.problems: tuple[Problem, ...] = ()
         self.update_listeners()
         self.update_routes(None)
@@ -74,6 +78,7 @@ class View:
             names.LISTENER: self._listeners,
             names.ROUTES: self._routes,
             names.SECRET: self._secrets,
+            names.EXTENSION: self._faults,
         }
 
     def update_clusters(self, changed: Iterable[str]) -> None:
@@ -105,6 +110,14 @@ class View:
         callers = self._shared.callers(self.proxy.caller)
         made = [self._shared.routes(port, self.proxy.namespace, callers) for port in wanted]
         return replace(self._routes, old, made)
+
+    def update_faults(self, faults: Iterable[LeasedFault]) -> set[str]:
+        """Fills the slots again; answers those that differ. `carried` tells which slot has which run's fault."""
+        filled, left = leasedfaults.filled_slots(faults, self.proxy)
+        self.carried = {fault.run: resource.name for fault, resource in filled}
+        self.crowded_out = tuple(left)
+        made = [resource for _, resource in filled]
+        return replace(self._faults, tuple(self._faults), made)
 
     def _fixed_clusters(self) -> list[Resource]:
         if self.proxy.type is ProxyType.ROUTER:
@@ -166,11 +179,13 @@ class Views:
     def view(self, proxy: Proxy) -> View:
         """The view of a proxy, made when first asked for. Changes pending in the registry must have been taken up."""
         if proxy not in self._views:
+        self._faults: tuple[LeasedFault, ...] = ()
             place = (proxy.namespace, proxy.locality)
             scope = self._scopes.get(place)
             if scope is None:
                 scope = self._scopes[place] = Scope(*place, self._shared)
-            self._views[proxy] = View(proxy, scope, self._shared)
+            self._views[proxy] = view = View(proxy, scope, self._shared)
+            view.update_faults(self._faults)
         return self._views[proxy]
 
     def retain(self, proxies: set[Proxy]) -> None:
@@ -182,6 +197,16 @@ class Views:
     def problems(self) -> set[Problem]:
         """What of the mesh's objects could not be given to the proxies that they are for."""
         return {problem for view in self._views.values() for problem in view.problems}
+
+    def inject(self, faults: tuple[LeasedFault, ...]) -> dict[Proxy, Changed]:
+        """These faults and no others are in force; answers, for each view that it concerns, the slots that changed."""
+        self._faults = faults
+        changed = {proxy: view.update_faults(faults) for proxy, view in self._views.items()}
+        return {proxy: {names.EXTENSION: slots} for proxy, slots in changed.items() if slots}
+
+    def crowded_out(self) -> set[LeasedFault]:
+        """Faults for which some proxy has no slot left."""
+        return {fault for view in self._views.values() for fault in view.crowded_out}
 
     def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
         """Takes up what changed; answers, for each view that it concerns, the names that changed."""

@@ -109,6 +109,30 @@ class Stream:
             for watched in self._types.values()
         )
 
+    @property
+    def states(self) -> Mapping[str, str]:
+        """Of each type that the proxy asked for: SYNCED, STALE (sent or to be sent, not yet taken) or REFUSED."""
+        return {
+            type_url: "REFUSED"
+            if any(self.refuses(type_url, name) for name in watched.rejected)
+            else "STALE"
+            if watched.outstanding or watched.everything or watched.stale or watched.suspects
+            else "SYNCED"
+            for type_url, watched in self._types.items()
+        }
+
+    @property
+    def wanted(self) -> Mapping[str, Mapping[str, str]]:
+        """The versions of what the proxy asked for, as it should have them, by type and name."""
+        return {
+            type_url: {
+                name: resource.version
+                for name, resource in sorted(self._resources.get(type_url, _NOTHING).items())
+                if watched.wants(name)
+            }
+            for type_url, watched in self._types.items()
+        }
+
     def refuses(self, type_url: str, name: str) -> bool:
         """Whether the proxy refused the resource as it should be now."""
         watched = self._types.get(type_url)
@@ -131,10 +155,10 @@ class Stream:
             if (watched := self._types.get(type_url)) is not None:
                 watched.stale.update(resource_names)
 
-    def renew(self, type_url: str) -> None:
-        """Somebody vouches for everything of a leased type once more: it is to be sent again."""
+    def renew(self, type_url: str, name: str) -> None:
+        """Somebody vouches for a leased resource once more: it is to be sent again."""
         if (watched := self._types.get(type_url)) is not None:
-            watched.renewed.update(self._resources.get(type_url, _NOTHING))
+            watched.renewed.add(name)
 
     def outdate(self) -> None:
         """Renewals that have not been sent yet are too old to be."""

@@ -67,10 +67,10 @@ class Connection:
             self.stream.changed(changed)
         self.wake.set()
 
-    def renew(self, type_url: str, at: float) -> None:
-        """The resources of a leased type were vouched for once more, at that time by the monotonic clock."""
-        self.stream.renew(type_url)
-        self.renewed = at
+    def renew(self, type_url: str, name: str, at: float) -> None:
+        """A leased resource was vouched for once more, at that time by the monotonic clock."""
+        self.stream.renew(type_url, name)
+        self.renewed = max(self.renewed, at)
         self.wake.set()
 
 

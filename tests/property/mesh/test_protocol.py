@@ -144,7 +144,8 @@ class Delta(RuleBasedStateMachine):
     @rule()
     def renew(self) -> None:
         self.promised = set(self.server[names.EXTENSION])
-        self.stream.renew(names.EXTENSION)
+        for name in self.promised:
+            self.stream.renew(names.EXTENSION, name)
 
     @rule()
     def outdate(self) -> None:

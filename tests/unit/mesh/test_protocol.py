@@ -25,13 +25,18 @@ class Proxy:
         self.resources[name] = resource(KIND, name, body, ttl=3)
         self.stream.changed({KIND: [name]})
 
+    def renew(self) -> None:
+        for name in self.resources:
+            self.stream.renew(KIND, name)
+
     def remove(self, name: str) -> None:
         del self.resources[name]
         self.stream.changed({KIND: [name]})
 
     def exchange(self, error: str | None = None) -> tuple[list[str], list[str]]:
         """The names of what is sent and taken away now."""
-        sent, removed = [], []
+        sent: list[str] = []
+        removed: list[str] = []
         for response in self.stream.poll():
             sent += [each.name for each in response.resources]
             removed += response.removed
@@ -48,7 +53,7 @@ def test_each_renewal_sends_the_same_again() -> None:
     proxy.put("slot 0")
     assert proxy.exchange() == ([], [])
     for _ in range(3):
-        proxy.stream.renew(KIND)
+        proxy.renew()
         assert proxy.exchange() == (["slot 0"], [])
         assert proxy.exchange() == ([], [])
 
@@ -56,7 +61,7 @@ def test_each_renewal_sends_the_same_again() -> None:
 def test_a_renewal_that_was_held_up_is_not_sent_later() -> None:
     proxy = Proxy()
     proxy.put("slot 0")
-    proxy.stream.renew(KIND)
+    proxy.renew()
     proxy.stream.outdate()
     assert proxy.exchange() == ([], [])
 
@@ -64,7 +69,7 @@ def test_a_renewal_that_was_held_up_is_not_sent_later() -> None:
 def test_what_is_gone_is_taken_away_at_once() -> None:
     proxy = Proxy()
     proxy.put("slot 1")
-    proxy.stream.renew(KIND)
+    proxy.renew()
     proxy.exchange()
     proxy.remove("slot 1")
     assert proxy.exchange() == ([], ["slot 1"])
@@ -81,11 +86,11 @@ def test_one_that_is_refused_does_not_hold_up_another() -> None:
     proxy = Proxy()
     proxy.put("slot 0")
     proxy.put("slot 1")
-    proxy.stream.renew(KIND)
+    proxy.renew()
     assert proxy.exchange(error="one is bad") == (list(SLOTS), [])
     assert proxy.exchange() == ([], []), "not before they are vouched for again"
-    proxy.stream.renew(KIND)
+    proxy.renew()
     assert proxy.exchange(error="bad") == (["slot 0"], [])
     assert proxy.exchange() == (["slot 1"], [])
-    proxy.stream.renew(KIND)
+    proxy.renew()
     assert proxy.exchange() == (["slot 1"], [])
