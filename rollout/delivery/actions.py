@@ -16,6 +16,7 @@ from rollout.delivery.hooks.call import HookCall
 from rollout.delivery.refusals import SYNCED, Refusal
 from rollout.delivery.status import Status
 from rollout.judge.checks import Check
+from rollout.judge.trials import Trial
 from rollout.kube.objects import Object
 
 
@@ -97,7 +98,7 @@ class Decision:
     Actions are carried out in order, then `status` is written, then the events and alerts are sent. `checks` and `hooks`
     ask for these to be run and for another decision with their results; `examine` names workloads whose pods are to be
     looked at before. `wake` is when to look again if nothing changes
-    before; until `rest` nothing is to be asked, whatever changes.
+    before; until `rest` nothing is to be asked, whatever changes. `trial` is what is to be watched from now on.
     """
 
     actions: tuple[Action, ...] = ()
@@ -109,5 +110,6 @@ class Decision:
     hooks: tuple[HookCall, ...] = ()
     examine: tuple[str, ...] = ()
     rest: datetime | None = None
+    trial: Trial | None = None
     refusal: Refusal | None = None
     probe_metrics: bool = False

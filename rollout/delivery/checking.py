@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from rollout.api.canary import CanaryMetric, Phase, canonical
 from rollout.api.durations import parse_prometheus_duration
@@ -15,6 +16,7 @@ from rollout.delivery.status import PROMOTED
 from rollout.judge.checks import Check, NoData, NoDataPolicy, QueryFailed, Source
 from rollout.judge.queries import BUILTIN, METRIC_NAMES, TemplateError, Variables, render_query
 from rollout.judge.thresholds import Bounds, Fail, Measure, judge
+from rollout.judge.trials import Number
 from rollout.kube.objects import Key
 
 
@@ -70,6 +72,26 @@ def plan_checks(here: Situation) -> Plan:
     return Plan(checks=tuple(checks))
 
 
+def plan_numbers(here: Situation) -> tuple[Number, ...]:
+    """What the judge asks of both arms, for metrics with a direction. Raises BrokenCheckError."""
+    found = []
+    for index, metric in enumerate(here.canary.spec.analysis.metrics):
+        path = f"spec.analysis.metrics[{index}]"
+        if metric.direction is None:
+            continue
+        canary, primary = (
+            next(_custom_checks(here, metric, path, _Arm(target, metric.window)))
+            for target in (here.canary.target_name, here.canary.primary_name)
+        )
+        if canary == primary:
+            reason = (
+                "the query does not name {{ target }}, so that it cannot be asked of the primary"
+            )
+            raise BrokenCheckError(canary.field, reason)
+        found.append(Number(metric=metric.name, canary=canary, primary=primary))
+    return tuple(found)
+
+
 def verdict(here: Situation, plan: Plan) -> Passed | Held | None:
     """What the answers say; the first check that fails counts. None where answers are still to be had."""
     if plan.broken is not None:
@@ -103,15 +125,45 @@ def metrics_address(here: Situation) -> str:
     return here.canary.spec.metrics_server or here.snapshot.settings.metrics_server
 
 
+class _Arm(NamedTuple):
+    """Whom a query is about, and over which window."""
+
+    target: str
+    window: str
+
+
+def _canarys(here: Situation, metric: CanaryMetric) -> _Arm:
+    return _Arm(here.canary.target_name, _window(here, metric))
+
+
 def _checks_of(here: Situation, metric: CanaryMetric, path: str) -> Iterator[Check]:
-    if (measure := METRIC_NAMES.get(metric.name)) is not None:
+    measure = METRIC_NAMES.get(metric.name)
+    # Where there is a judge, it counts these requests one by one.
+    if measure is not None and here.canary.spec.analysis.judge is None:
         template = BUILTIN[canonical(provider_of(here))][measure]
-        yield _check(here, metric, measure, template, path)
+        yield _check(here, metric, measure, template, path, _canarys(here, metric))
     if metric.query:
-        yield _check(here, metric, Measure.CUSTOM, metric.query, f"{path}.query")
+        yield from _query_checks(here, metric, path, _canarys(here, metric))
 
 
 def _template_checks(here: Situation, metric: CanaryMetric, path: str) -> Iterator[Check]:
+    if metric.template_ref is not None:
+        yield from _referred_checks(here, metric, path, _canarys(here, metric))
+
+
+def _custom_checks(here: Situation, metric: CanaryMetric, path: str, arm: _Arm) -> Iterator[Check]:
+    yield from _query_checks(here, metric, path, arm)
+    yield from _referred_checks(here, metric, path, arm)
+
+
+def _query_checks(here: Situation, metric: CanaryMetric, path: str, arm: _Arm) -> Iterator[Check]:
+    if metric.query:
+        yield _check(here, metric, Measure.CUSTOM, metric.query, f"{path}.query", arm)
+
+
+def _referred_checks(
+    here: Situation, metric: CanaryMetric, path: str, arm: _Arm
+) -> Iterator[Check]:
     ref = metric.template_ref
     if ref is None:
         return
@@ -123,8 +175,9 @@ def _template_checks(here: Situation, metric: CanaryMetric, path: str) -> Iterat
     if not isinstance(found, MetricTemplate):
         reason = f"there is no MetricTemplate {key}" if found is None else str(found)
         raise BrokenCheckError(path, reason)
-    source = source_of(found, _window(here, metric))
-    yield replace(_check(here, metric, Measure.CUSTOM, found.spec.query, path), source=source)
+    source = source_of(found, arm.window)
+    check = _check(here, metric, Measure.CUSTOM, found.spec.query, path, arm)
+    yield replace(check, source=source)
 
 
 def source_of(template: MetricTemplate, window: str) -> Source:
@@ -144,18 +197,23 @@ def source_of(template: MetricTemplate, window: str) -> Source:
 
 
 def _check(
-    here: Situation, metric: CanaryMetric, measure: Measure, template: str, path: str
+    here: Situation,
+    metric: CanaryMetric,
+    measure: Measure,
+    template: str,
+    path: str,
+    arm: _Arm,
 ) -> Check:
     canary = here.canary
     ingress, route = canary.spec.ingress_ref, canary.spec.route_ref
     variables = Variables(
         name=canary.name,
         namespace=canary.namespace,
-        target=canary.target_name,
+        target=arm.target,
         service=canary.apex_name,
         ingress=ingress.name if ingress else canary.target_name,
         route=route.name if route else canary.target_name,
-        interval=_window(here, metric),
+        interval=arm.window,
         variables=metric.template_variables,
     )
     allowed = metric.threshold_range
@@ -189,7 +247,7 @@ def _window(here: Situation, metric: CanaryMetric) -> str:
     # While a promotion waits, the condition tells when that began, long after the analysis did.
     if promoted is None or here.status.phase is Phase.WAITING_PROMOTION:
         return metric.window
-    lasted = here.due - promoted.last_update
+    lasted = here.soonest - promoted.last_update
     if parse_prometheus_duration(metric.window) <= lasted:
         return metric.window
     return f"{max(1, math.ceil(lasted.total_seconds()))}s"

@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -30,6 +30,8 @@ from rollout.delivery.alerts.routes import Chat
 from rollout.delivery.alerts.sender import AlertSender
 from rollout.delivery.hooks.caller import HookCaller, HookDesk
 from rollout.delivery.hooks.events import EventHooks
+from rollout.delivery.judging.desk import JudgeDesk
+from rollout.delivery.judging.pods import ArmPods
 from rollout.delivery.leadership import Leadership, identity
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
@@ -42,10 +44,13 @@ from rollout.delivery.snapshot import Settings
 from rollout.delivery.targets import TARGETS
 from rollout.delivery.webhook import validate
 from rollout.http.client import HttpClient
-from rollout.judge.evidence.prometheus import Prometheus
+from rollout.judge.evidence.counters import CounterSource
+from rollout.judge.evidence.live import Watch
 from rollout.judge.evidence.providers.setup import World
 from rollout.judge.evidence.providers.tokens import Tokens
+from rollout.judge.evidence.proxies import ProxyReader
 from rollout.judge.evidence.sources import Sources
+from rollout.judge.trials import Trial
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -68,6 +73,7 @@ _WORKERS = 32
 _LONGEST_BACKOFF_SECONDS = 10.0
 _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
+_MOST_PROXIES_AT_ONCE = 200
 _SERVICE = "rollout-controller"
 
 
@@ -131,12 +137,19 @@ async def run(options: Options, stop: asyncio.Event | None = None) -> None:
         await Client.connect(options.kubeconfig, metrics=kube_metrics) as client,
         HttpClient() as http,
         HttpClient(_MOST_HOOKS_AT_ONCE) as hooks_http,
+        HttpClient(_MOST_PROXIES_AT_ONCE) as proxies_http,
     ):
         cache = Cache(client, options.namespace or None, metrics=kube_metrics)
         recorder = EventRecorder(client, COMPONENT, metrics=kube_metrics)
         async with asyncio.TaskGroup() as group:
             delivery = _Delivery(
-                options, client, (http, hooks_http), cache, recorder, registry, group
+                options,
+                client,
+                (http, hooks_http, proxies_http),
+                cache,
+                recorder,
+                registry,
+                group,
             )
             tasks = [
                 group.create_task(work)
@@ -163,7 +176,7 @@ class _Delivery:
         self,
         options: Options,
         client: Client,
-        https: tuple[HttpClient, HttpClient],
+        https: tuple[HttpClient, HttpClient, HttpClient],
         cache: Cache,
         recorder: EventRecorder,
         registry: CollectorRegistry,
@@ -174,14 +187,14 @@ class _Delivery:
         self._ready = asyncio.Event()
         self._queue: WorkQueue[Key] = WorkQueue(cap=_LONGEST_BACKOFF_SECONDS)
         self.background: set[asyncio.Task[None]] = set()
-        self.prometheus = Prometheus()
+        self.prometheus = CounterSource()
         self._webhook = self._make_webhook() if options.webhook_port else None
         stores = watch(cache, options.settings)
         self._observer = Observer(stores, options.settings)
         for store in stores.values():
             store.subscribe(self._changed)
         # Hooks may take minutes to answer; metrics must not wait for a place behind them.
-        http, hooks_http = https
+        http, hooks_http, proxies_http = https
         secrets = SecretReader(client, stores[SECRET] if options.enable_config_tracking else None)
         self._hooks = HookDesk(HookCaller(hooks_http, secrets), self._queue.add, group)
         self._alerts = AlertSender(
@@ -199,6 +212,13 @@ class _Delivery:
         writer = FencedWriter(Writer(client, cache), self._territory)
         world = World(http=http, tokens=Tokens(), now=utc_now, environment=os.environ, kube=client)
         evidence = Sources(self.prometheus, secrets, world)
+        proxies = ProxyReader(proxies_http)
+
+        def watch_trial(trial: Trial, after: datetime) -> Watch:
+            pods = ArmPods(client).of
+            return Watch(trial, pods, proxies, self.prometheus, evidence, after)
+
+        self._trials = JudgeDesk(watch_trial, self._queue.add, group, utc_now)
         self._reconciler = Reconciler(
             self._observer,
             Actor(writer, stores, tells),
@@ -209,6 +229,7 @@ class _Delivery:
             hooks=self._hooks,
             alert=self._alerts.send,
             pods=PodReader(client).of,
+            trials=self._trials,
         )
 
     def servers(self) -> list[Coroutine[Any, Any, None]]:
@@ -246,6 +267,7 @@ class _Delivery:
                 await self._hooks.idle()
         self._alerts.close()
         self._hooks.close()
+        self._trials.close()
 
     async def _look(self, key: Key) -> None:
         if self._territory.holds(key.namespace) and not await self._reconciler.reconcile(key):

@@ -28,6 +28,7 @@ from rollout.delivery.routing import routed_kinds
 from rollout.delivery.situation import refuse
 from rollout.delivery.snapshot import Snapshot
 from rollout.judge.checks import Answer, Check, QueryFailed, Source
+from rollout.judge.trials import Observed, Trial
 from rollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from rollout.kube.objects import Key, Object, Objects
 
@@ -68,6 +69,18 @@ class Hooks(Protocol):
         ...
 
 
+class Trials(Protocol):
+    """Who watches canaries that are judged: `rollout.delivery.judging.desk.JudgeDesk`."""
+
+    def observed(self, key: Key) -> Observed:
+        """What was seen of a canary that its status does not have yet."""
+        ...
+
+    def follow(self, key: Key, trial: Trial | None, written: datetime | None) -> None:
+        """Watch this trial of the canary's from now on, or none; what is older than `written` is forgotten."""
+        ...
+
+
 def utc_now() -> datetime:
     """The clock of the shell."""
     return datetime.now(UTC)
@@ -88,11 +101,12 @@ class Reconciler:
         hooks: Hooks,
         alert: Callable[[Canary, tuple[Alert, ...]], None],
         pods: Callable[[Object], Awaitable[Objects]] | None = None,
+        trials: Trials | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._observer, self._actor, self._evidence = observer, actor, evidence
         self._metrics, self._again, self._probe, self._clock = metrics, again, probe, clock
-        self._hooks, self._alert, self._pods = hooks, alert, pods
+        self._hooks, self._alert, self._pods, self._trials = hooks, alert, pods, trials
         self._due: dict[Key, datetime] = {}
         self._rest: dict[Key, datetime] = {}
         self._answers: dict[Key, tuple[datetime, Mapping[Check, Answer]]] = {}
@@ -124,6 +138,8 @@ class Reconciler:
         self._rest.pop(key, None)
         self._answers.pop(key, None)
         self._hooks.used(key)
+        if self._trials is not None:
+            self._trials.follow(key, None, None)
         self._actor.forget(key)
         self._metrics.gone(key)
 
@@ -134,10 +150,15 @@ class Reconciler:
         seen = self._observer.snapshot(key, answers)
         if seen is None:
             return None
-        return replace(seen, hooks=self._hooks.outcomes(key), rest=self._rest.get(key))
+        observed = self._trials.observed(key) if self._trials else Observed()
+        hooks = self._hooks.outcomes(key)
+        return replace(seen, hooks=hooks, rest=self._rest.get(key), observed=observed)
 
     def _ask(self, key: Key, seen: Snapshot, decision: Decision) -> None:
         """Have hooks called that the decision waits for; forget what they, and checks, said once it waits for none."""
+        if self._trials is not None:
+            written = seen.status.judge
+            self._trials.follow(key, decision.trial, written.until if written else None)
         if decision.hooks:
             self._keep(key, seen)
             self._hooks.ask(key, decision.hooks)

@@ -36,6 +36,8 @@ class Refusal(Enum):
     QUERY_REFUSED = auto()
     NO_VALUES = auto()
     HOOK_FAILED = auto()
+    NO_EVIDENCE = auto()
+    INCONCLUSIVE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +73,6 @@ NAMES: Mapping[Refusal, Names] = {
     Refusal.QUERY_REFUSED: _flaggers("QueryRefused", "query_refused"),
     Refusal.NO_VALUES: _flaggers("NoValues", "no_values"),
     Refusal.HOOK_FAILED: _flaggers("HookFailed", "hook_failed"),
+    Refusal.NO_EVIDENCE: _flaggers("NoEvidence", "no_evidence"),
+    Refusal.INCONCLUSIVE: _flaggers("Inconclusive", "inconclusive"),
 }

@@ -137,6 +137,14 @@ class Situation:
         return self.now if last is None else last + self.interval
 
     @property
+    def soonest(self) -> datetime:
+        """When the next step may be made at the earliest: before it is due only where the judge is sure before."""
+        last = self.status.last_transition
+        if last is None or self.canary.spec.analysis.judge is None:
+            return self.due
+        return min(self.due, last + self.snapshot.settings.minimum_interval)
+
+    @property
     def interval(self) -> timedelta:
         """The time between two steps."""
         return self.canary.interval(self.snapshot.settings.minimum_interval)

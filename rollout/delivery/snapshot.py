@@ -20,6 +20,7 @@ from rollout.delivery.status import Status
 from rollout.delivery.targets import target_of
 from rollout.delivery.targets.target import Target
 from rollout.judge.checks import Answer, Check
+from rollout.judge.trials import Observed
 from rollout.kube.objects import Key, Object, Objects
 
 
@@ -61,6 +62,7 @@ class Snapshot:
     hooks: Mapping[HookCall, Outcome] = field(default_factory=dict)
     rest: datetime | None = None
     pods: Mapping[str, Objects] | None = field(default=None, repr=False)
+    observed: Observed = field(default_factory=Observed)
 
     @property
     def namespace(self) -> str:

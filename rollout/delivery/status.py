@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rollout.api.canary.status import Phase
+from rollout.delivery.judging.record import JudgeRecord
 from rollout.delivery.progress import Progress
 from rollout.delivery.records import CommandRecord, Run, StepRecord
 
 PROMOTED = "Promoted"
 
 
+UNDER_ANALYSIS = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
+"""The phases in which a revision is judged."""
 SETTLED = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
 """The phases in which nothing is under way: only a new revision moves the canary on."""
 
@@ -90,6 +93,7 @@ class Status:
     analysis: tuple[StepRecord, ...] = ()
     history: tuple[Run, ...] = ()
     command: CommandRecord | None = None
+    judge: JudgeRecord | None = None
 
     @classmethod
     def parse(cls, data: Mapping[str, Any] | None) -> Status:
@@ -113,6 +117,7 @@ class Status:
             analysis=tuple(map(StepRecord.parse, data.get("analysis") or ())),
             history=tuple(map(Run.parse, data.get("history") or ())),
             command=CommandRecord.parse(data.get("command")),
+            judge=JudgeRecord.parse(data.get("judge")),
         )
 
     def dump(self) -> dict[str, Any]:
@@ -135,6 +140,7 @@ class Status:
             **({"analysis": [step.dump() for step in self.analysis]} if self.analysis else {}),
             **({"history": [run.dump() for run in self.history]} if self.history else {}),
             **({"command": self.command.dump()} if self.command else {}),
+            "judge": self.judge.dump() if self.judge else None,
         }
 
     def with_cookies(self, *, canary: str, primary: str, previous: str) -> Status:
@@ -168,6 +174,7 @@ class Status:
                 else self.last_promoted_spec
             ),
             last_transition=now,
+            judge=self.judge if phase in UNDER_ANALYSIS or not self.judge else self.judge.closed(),
         ).with_condition(PROMOTED, promoted, str(phase), message.format(kind=kind), now)
 
     @property
@@ -198,6 +205,7 @@ class Status:
         """The same status for another revision of the target, whose analysis has not begun."""
         return replace(
             self,
+            judge=None,
             last_applied_spec=revision,
             tracked_configs=dict(configs),
             failed_checks=0,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
+from rollout.api.canary.judge import Judge
 from rollout.api.fields import Count, Name, Percent, PrometheusRange, Timeout
 from rollout.api.istio.match import StringMatch
 from rollout.api.metrictemplate import SecretRef
@@ -138,6 +139,8 @@ class CanaryMetric(Model):
     """Values for `variables` in the query."""
     no_data_policy: Literal["fail", "hold", "pass"] | None = None
     """What a query without a value means: a failed check (also where unset), waiting, or a good check."""
+    direction: Literal["increase", "decrease"] | None = None
+    """Which change is for the worse: with `judge`, the canary's mean is compared with the primary's, by the same query for each."""
 
     @property
     def window(self) -> str:
@@ -157,6 +160,9 @@ class CanaryMetric(Model):
                 f"{self.name!r} is not built in and has neither query nor templateRef",
                 f"add one, or use {' or '.join(BUILTIN_METRICS)}",
             )
+        if self.direction and self.builtin:
+            reason = f"is known for {self.name}, whose requests are counted"
+            yield Problem("direction", reason, "remove it")
 
 
 class HeadersFrom(Model):
@@ -318,9 +324,33 @@ class Analysis(Model):
     """Where news goes."""
     session_affinity: SessionAffinity | None = None
     """Callers that were answered by the canary stay with it."""
+    judge: Judge | None = None
+    """Judges request-success-rate and request-duration by statistics; by their thresholds alone where unset."""
 
     def problems(self) -> Iterator[Problem]:
-        """Not exactly one way to advance; steps that do not rise."""
+        """Not exactly one way to advance; steps that do not rise; nothing that the judge could judge."""
+        yield from self._way_problems()
+        yield from self._judge_problems()
+
+    def _judge_problems(self) -> Iterator[Problem]:
+        if self.judge is None:
+            for index, metric in enumerate(self.metrics):
+                if metric.direction:
+                    path = f"metrics[{index}].direction"
+                    yield Problem(path, "is for judge, which is not set", "set judge, or remove it")
+            return
+        if not any(metric.builtin for metric in self.metrics):
+            wanted = " or ".join(BUILTIN_METRICS)
+            reason = "has no metric whose requests are counted"
+            yield Problem("judge", reason, f"add {wanted} to metrics")
+        if self.iterations is not None and self.match:
+            reason = "is not for A/B tests: requests that were chosen for one arm prove nothing"
+            yield Problem("judge", reason, "remove it, or match")
+        elif self.iterations is not None and not self.mirror:
+            reason = "needs requests of the same kind for both arms, which blue/green has none of"
+            yield Problem("judge", reason, "set mirror, or stepWeight in place of iterations")
+
+    def _way_problems(self) -> Iterator[Problem]:
         given = [
             name
             for name, value in zip(

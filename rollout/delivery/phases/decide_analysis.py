@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from rollout.api.canary.status import Phase
@@ -15,6 +16,8 @@ from rollout.delivery.actions import Decision, Event
 from rollout.delivery.checking import Held, plan_checks, verdict
 from rollout.delivery.hooks.call import HookType
 from rollout.delivery.hooks.consult import Answered, Asking, consult
+from rollout.delivery.judging.record import Ruled
+from rollout.delivery.judging.ruling import Ruling, rule
 from rollout.delivery.phases.gates import (
     asking,
     passed,
@@ -23,6 +26,7 @@ from rollout.delivery.phases.gates import (
     rollback_asked_for,
     traffic_increase,
 )
+from rollout.delivery.phases.judged import due_by_judge, given_up, judgement, kept_in_mind
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.progress import Progress
 from rollout.delivery.readiness import Ready, Stuck, Waiting
@@ -55,7 +59,12 @@ def decide_analysis(here: Situation) -> Decision:
             f"Rolling back {here.name} failed checks threshold reached {failed}",
             alert=f"Failed checks threshold reached {failed}",
         )
-    return _not_ready(here) or _step(here)
+    ruling = rule(here)
+    if ruling is None:
+        return _not_ready(here) or _step(here)
+    if ruling.verdict is Ruled.WORSE:
+        return given_up(here, ruling)
+    return kept_in_mind(here, ruling, _not_ready(here) or _step(here, ruling))
 
 
 def promotion_has_begun(here: Situation) -> bool:
@@ -109,11 +118,12 @@ def _not_ready(here: Situation) -> Decision | None:
     return here.wait(message, share=share, until=target.until)
 
 
-def _step(here: Situation) -> Decision:
+def _step(here: Situation, ruling: Ruling | None = None) -> Decision:
     if here.canary.spec.skip_analysis:
         return promote(here)
     share = here.status.canary_weight
-    due = max(here.due, here.snapshot.rest or here.due)
+    due = here.due if ruling is None else due_by_judge(here, ruling)
+    due = max(due, here.snapshot.rest or due)
     if here.now < due:
         rest = here.snapshot.rest
         return Decision(actions=here.kept(share), status=here.status, wake=due, rest=rest)
@@ -122,7 +132,7 @@ def _step(here: Situation) -> Decision:
     at = here.status.progress
     step = strategy_of(here.canary).next_step(here.canary, at)
     told: list[Event] = []
-    for gate in _gates(at, step):
+    for gate in _gates(at, step, ruling):
         outcome = gate(here)
         if isinstance(outcome, Decision):
             # What is only asked for is asked again with the answers; until then, or while a gate is still
@@ -135,12 +145,14 @@ def _step(here: Situation) -> Decision:
     return _advance(here, step, *told)
 
 
-def _gates(at: Progress, step: Step) -> Iterator[Gate]:
+def _gates(at: Progress, step: Step, ruling: Ruling | None) -> Iterator[Gate]:
     """What has to agree before the step, in this order."""
     yield rollback_asked_for
     if at.begun:
         yield _external_checks
         yield _metrics
+        if ruling is not None:
+            yield partial(judgement, ruling=ruling)
     else:
         yield _before_traffic
     if step.increases:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Decision
+from rollout.delivery.judging.record import MetricRecord, Ruled
 from rollout.delivery.records import (
     CHECKS_KEPT,
     RUNS_KEPT,
@@ -16,11 +17,10 @@ from rollout.delivery.records import (
     Verdict,
 )
 from rollout.delivery.situation import Situation
-from rollout.delivery.status import Status
+from rollout.delivery.status import UNDER_ANALYSIS, Status
 from rollout.judge.checks import Answer, Check, NoData, QueryFailed
 from rollout.judge.thresholds import Bounds, Fail, go_float, judge
 
-_UNDER_ANALYSIS = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 _ENDS = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
 SUPERSEDED = "Superseded"
 """How a rollout ended whose revision was replaced by another before its verdict."""
@@ -33,9 +33,10 @@ def recorded(here: Situation, decision: Decision) -> Decision:
 
 
 def _with_step(here: Situation, decision: Decision) -> Status:
-    status, answers = decision.status, here.snapshot.answers
-    judged = not here.changed and status.last_transition != here.status.last_transition
-    if not answers or not judged:
+    status, answers = decision.status, here.snapshot.answers or {}
+    judged = status.judge.metrics if status.judge and here.status.progress.begun else ()
+    ended = not here.changed and status.last_transition != here.status.last_transition
+    if not (answers or judged) or not ended:
         return status
     step = StepRecord(
         time=here.now,
@@ -43,11 +44,24 @@ def _with_step(here: Situation, decision: Decision) -> Status:
         weight=here.status.canary_weight,
         advanced=status.failed_checks == here.status.failed_checks
         and status.phase is not Phase.FAILED,
-        checks=tuple(
-            _check_record(check, answer) for check, answer in list(answers.items())[:CHECKS_KEPT]
-        ),
+        checks=(
+            *(_judged_record(metric) for metric in judged),
+            *(_check_record(check, answer) for check, answer in answers.items()),
+        )[:CHECKS_KEPT],
     )
     return replace(status, analysis=(*status.analysis, step)[-STEPS_KEPT:])
+
+
+def _judged_record(metric: MetricRecord) -> CheckRecord:
+    """What the judge said of one metric; what it could not decide did not speak against the canary."""
+    worse = metric.verdict is Ruled.WORSE
+    return CheckRecord(
+        metric=metric.name,
+        verdict=Verdict.FAILED if worse else Verdict.PASSED,
+        value=metric.canary,
+        threshold=f"primary {metric.primary}",
+        message=metric.message,
+    )
 
 
 def _check_record(check: Check, answer: Answer) -> CheckRecord:
@@ -84,7 +98,7 @@ def _bounds(bounds: Bounds) -> str:
 def _with_run(here: Situation, status: Status, decision: Decision) -> Status:
     before, after = here.status.phase, status.phase
     another = status.last_applied_spec != here.status.last_applied_spec
-    if after is Phase.PROGRESSING and (before not in _UNDER_ANALYSIS or another):
+    if after is Phase.PROGRESSING and (before not in UNDER_ANALYSIS or another):
         runs = _closed(status, here, SUPERSEDED, "a newer revision took its place")
         new = Run(revision=status.last_applied_spec, phase=str(after), started=here.now)
         return replace(status, history=(*runs, new)[-RUNS_KEPT:])
