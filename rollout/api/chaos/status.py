@@ -99,6 +99,8 @@ class ExperimentStatus(Model):
     """The run, one of a kind; proxies' faults are vouched for by it."""
     run_generation: Int = 0
     """Generation of the spec that the run began with."""
+    run_request: str = ""
+    """Value of the annotation `chaos.rollout.dev/run` that the run began with."""
     observed_generation: Int = 0
     """Generation of the spec that was last seen."""
     conditions: tuple[Condition, ...] = ()
