@@ -134,8 +134,8 @@ class SteadyState(Model):
     method: Literal["threshold", "sequential"] = "threshold"
     """How it is judged: each value by its comparator, or besides by a sequential test of failed requests."""
     strategy: Literal["before", "after", "during", "continuously", "default"] = "default"
-    """When: once before and once after (`default`), or at one of these times, or all the time; a probe's
-    own mode holds within it."""
+    """When: each probe as its mode says (`default`), or only those questions that fall before, during or after the
+    fault; `continuously` asks every probe at all three times."""
     compare: Literal["control", "slo"] = "slo"
     """`sequential`: with what: the requests that are not faulted, or the limit `slo`."""
     slo: Number | None = None
