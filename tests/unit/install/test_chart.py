@@ -113,7 +113,7 @@ def test_without_config_tracking_secrets_are_read_one_by_one() -> None:
 def test_an_existing_mesh_gets_only_the_controller_and_none_of_istios_crds() -> None:
     rendered = render("rollout-system", parse_set(VARIANTS["existing"]))
     assert list(pods(VARIANTS["existing"])) == ["rollout-controller"]
-    assert {crd["spec"]["group"] for crd in rendered.crds} == {"flagger.app"}
+    assert {crd["spec"]["group"] for crd in rendered.crds} == {"flagger.app", "chaos.rollout.dev"}
     bundled = render("rollout-system", parse_set(VARIANTS["defaults"]))
     assert "networking.istio.io" in {crd["spec"]["group"] for crd in bundled.crds}
 
