@@ -175,11 +175,11 @@ class Views:
         self._registry = registry
         self._scopes: dict[tuple[str, str], Scope] = {}
         self._views: dict[Proxy, View] = {}
+        self._faults: tuple[LeasedFault, ...] = ()
 
     def view(self, proxy: Proxy) -> View:
         """The view of a proxy, made when first asked for. Changes pending in the registry must have been taken up."""
         if proxy not in self._views:
-        self._faults: tuple[LeasedFault, ...] = ()
             place = (proxy.namespace, proxy.locality)
             scope = self._scopes.get(place)
             if scope is None:
