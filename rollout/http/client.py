@@ -17,7 +17,7 @@ import httpx2
 TIMEOUT_SECONDS = 5.0
 """Time for one exchange, unless a request says otherwise: Flagger's for metrics and alerts."""
 LARGEST_REPLY = 1 << 20
-"""Bytes of a reply that are read before it is refused."""
+"""Bytes of a reply that are read before it is refused, unless a request says otherwise."""
 MOST_AT_ONCE = 64
 """Exchanges that are under way at the same time, unless a client is made for more."""
 _LONGEST_REASON = 300
@@ -29,7 +29,8 @@ _UNPACKED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent. `timeout` is seconds for the whole exchange; `verify` is whether the server's certificate counts.
+    """What is sent. `timeout` is seconds for the whole exchange; `verify` is whether the server's certificate counts,
+    `largest` the bytes that an answer may have.
 
     `form` is sent as `application/x-www-form-urlencoded` in place of `body`.
     """
@@ -42,6 +43,7 @@ class Request:
     form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     basic: tuple[str, str] | None = field(default=None, repr=False)
     timeout: float = TIMEOUT_SECONDS
+    largest: int = LARGEST_REPLY
     verify: bool = True
     proxy: str = field(default="", repr=False)
 
@@ -109,8 +111,8 @@ class HttpClient:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > LARGEST_REPLY:
-                    raise NoReplyError(f"the answer is larger than {LARGEST_REPLY} bytes")
+                if len(body) > request.largest:
+                    raise NoReplyError(f"the answer is larger than {request.largest} bytes")
             return Reply(response.status_code, bytes(body), _retry_after(response))
 
     async def _client(self, *, verify: bool, proxy: str) -> httpx2.AsyncClient:

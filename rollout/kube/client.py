@@ -250,6 +250,31 @@ class Client:
         """Send to any path (`/version`, token reviews) and answer the decoded JSON."""
         return await self._object(method, path, body=body, query=query, timeout=timeout)
 
+    async def websocket(
+        self, path: str, query: dict[str, str], protocol: str
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Open a WebSocket to a path (`…/portforward`); its user closes it."""
+        _, url, headers, *_ = await self._api.param_serialize(
+            "GET", path, query_params=query, header_params={}, auth_settings=["BearerToken"]
+        )
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                session = self._api.rest_client.pool_manager or await self._session()
+                opened: aiohttp.ClientWebSocketResponse = await session.ws_connect(
+                    url, protocols=(protocol,), headers=headers
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise error_from_status(error.status, {}, f"GET {path}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"GET {path}: {_why(error)}", reason="Unreachable") from error
+        return opened
+
+    async def _session(self) -> aiohttp.ClientSession:
+        """The official client's pool, which its first request makes."""
+        await self.request("GET", "/version")
+        session: aiohttp.ClientSession = self._api.rest_client.pool_manager
+        return session
+
     async def _object(
         self,
         method: str,

@@ -1,0 +1,105 @@
+"""`rollout proxy status|config|log`: thin, as all commands; the words are istioctl's where it has the same."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from rollout.cli.connecting import Context, Kubeconfig, Namespace, connected_in
+from rollout.cli.installing import SYSTEM
+from rollout.cli.printing import Output, OutputOption
+
+Pod = Annotated[str, typer.Argument(help="The proxy's pod.")]
+System = Annotated[str, typer.Option("--system-namespace", help="Where the control plane runs.")]
+
+app = typer.Typer(
+    help="Look into proxies: what they have, what they should have, how much they log.",
+    no_args_is_help=True,
+)
+
+
+class Section(StrEnum):
+    """What a proxy can be asked for."""
+
+    CLUSTERS = "clusters"
+    LISTENERS = "listeners"
+    ROUTES = "routes"
+    ENDPOINTS = "endpoints"
+    SECRETS = "secrets"
+    BOOTSTRAP = "bootstrap"
+    ALL = "all"
+
+
+@app.command()
+def status(
+    pod: Annotated[
+        str, typer.Argument(help="Compare this pod's; without it, all are listed.")
+    ] = "",
+    *,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = "",
+    system: System = SYSTEM,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """List the connected proxies and whether they have what they should; of one, name what differs (exit code 1)."""
+    from rollout.cli.proxy import showing
+    from rollout.kube.client import Client
+
+    async def work(client: Client, where: str) -> int:
+        if pod:
+            return await showing.compare(client, system, where, pod, output)
+        await showing.connected(client, system, output)
+        return 0
+
+    raise typer.Exit(connected_in(namespace, kubeconfig, context, work))
+
+
+@app.command()
+def config(
+    section: Annotated[Section, typer.Argument(help="Which part of it.")],
+    pod: Pod,
+    *,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = "",
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="Only rows that contain this; may be given several times."),
+    ] = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show what a proxy has now, as Envoy itself says."""
+    from rollout.cli.proxy import showing
+    from rollout.kube.client import Client
+
+    async def work(client: Client, where: str) -> None:
+        await showing.configuration(client, where, pod, section, match or (), output)
+
+    connected_in(namespace, kubeconfig, context, work)
+
+
+@app.command()
+def log(
+    pod: Pod,
+    *,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = "",
+    level: Annotated[
+        str,
+        typer.Option(
+            help="A level for all, or LOGGER:LEVEL of some: info, or http:debug,router:trace."
+        ),
+    ] = "",
+) -> None:
+    """Show the levels at which a proxy logs, or change them until it restarts."""
+    from rollout.cli.proxy import showing
+    from rollout.kube.client import Client
+
+    async def work(client: Client, where: str) -> None:
+        await showing.logging(client, where, pod, level)
+
+    connected_in(namespace, kubeconfig, context, work)

@@ -1,0 +1,99 @@
+"""Fetches what proxies and control planes say of themselves, and prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.printing import columns, out
+from rollout.cli.proxy import dump, reaching
+from rollout.cli.proxy.levels import levels
+from rollout.kube.client import Client
+
+_TYPES = ("cds", "lds", "eds", "rds", "sds")
+_DUMP = "/config_dump"
+
+
+async def connected(client: Client, system: str, output: str) -> None:
+    """Every proxy of every control plane."""
+    found = [
+        {**proxy, "controlPlane": plane["metadata"]["name"]}
+        for plane in await reaching.control_planes(client, system)
+        for proxy in await reaching.debug(client, plane, "/debug/syncz")
+    ]
+    table = columns("NAME", "TYPE", *map(str.upper, _TYPES), "CONTROL PLANE")
+    for proxy in sorted(found, key=lambda each: str(each["proxy"])):
+        states = (str(proxy.get(kind, "")) for kind in _TYPES)
+        table.add_row(proxy["proxy"], proxy["type"], *states, proxy["controlPlane"])
+    out(table, found, output)
+
+
+async def compare(client: Client, system: str, namespace: str, pod: str, output: str) -> int:
+    """What a proxy has beside what it should have; 1 where they differ."""
+    wanted = await _wanted(client, system, namespace, pod)
+    has = dump.versions(await reaching.admin(client, namespace, pod, _DUMP))
+    differing = list(dump.differences(wanted, has))
+    table = columns("TYPE", "NAME", "STATE")
+    for kind, name, state in differing:
+        table.add_row(kind, name, state)
+    data = [{"type": kind, "name": name, "state": state} for kind, name, state in differing]
+    if differing:
+        out(table, data, output)
+        return 1
+    same = ", ".join(f"{len(names)} of {kind}" for kind, names in has.items())
+    out(f"{pod}.{namespace} has all that it should have: {same}", data, output)
+    return 0
+
+
+async def _wanted(
+    client: Client, system: str, namespace: str, pod: str
+) -> Mapping[str, Mapping[str, str]]:
+    for plane in await reaching.control_planes(client, system):
+        for proxy in await reaching.debug(client, plane, "/debug/syncz"):
+            if proxy["proxy"] == f"{pod}.{namespace}":
+                found: Mapping[str, Mapping[str, str]] = await reaching.debug(
+                    client, plane, "/debug/config_dump", proxyID=f"{pod}.{namespace}"
+                )
+                return found
+    raise CommandFailed(
+        f"the proxy of pod {namespace}/{pod} is not connected to a control plane in {system};"
+        " `rollout proxy status` lists those that are"
+    )
+
+
+async def configuration(
+    client: Client, namespace: str, pod: str, section: str, match: Sequence[str], output: str
+) -> None:
+    """One part of what a proxy has, or all of it."""
+    if section in {"bootstrap", "all"}:
+        path = _DUMP if section == "all" else "/config_dump?resource=bootstrap"
+        data = await reaching.admin(client, namespace, pod, path)
+        out("", data, "json" if output == "text" else output)
+        return
+    path = "/clusters?format=json" if section == "endpoints" else _DUMP
+    read = dump.SECTIONS[section](await reaching.admin(client, namespace, pod, path))
+    shown = dump.containing(read, match)
+    out(_rich(shown), [dict(zip(shown.columns, row, strict=True)) for row in shown.rows], output)
+
+
+async def logging(client: Client, namespace: str, pod: str, level: str) -> None:
+    """The levels at which it logs, after a change where one is asked for."""
+    await reaching.proxied(client, namespace, pod)
+    for params in levels(level):
+        await reaching.page(
+            client, namespace, pod, reaching.ADMIN_PORT, "/logging", method="POST", params=params
+        )
+    print(
+        await reaching.page(client, namespace, pod, reaching.ADMIN_PORT, "/logging", method="POST"),
+        end="",
+    )
+
+
+def _rich(table: dump.Table) -> RichTable:
+    shown: Any = columns(*table.columns, elastic=table.columns[-1])
+    for row in table.rows:
+        shown.add_row(*row)
+    return shown  # type: ignore[no-any-return]

@@ -1,0 +1,96 @@
+"""What operators look at: the control plane's debug pages, and what a real Envoy says of itself, read into rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx2
+
+from rollout.api.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
+from rollout.cli.proxy import dump
+from rollout.kube.client import Client
+from rollout.mesh.controlplane import ControlPlane
+from rollout.mesh.debug import debug_app
+from tests.integration.apiserver import ApiServer
+from tests.integration.crds import install_crds
+from tests.integration.mesh.support import (
+    backend,
+    control_plane,
+    create,
+    envoy,
+    free_port,
+    serve_backend,
+    service,
+)
+from tests.waiting import until
+
+
+def pages_of(plane: ControlPlane) -> httpx2.AsyncClient:
+    app = httpx2.ASGITransport(app=debug_app(plane.hub, plane.registry))
+    return httpx2.AsyncClient(transport=app, base_url="http://debug")
+
+
+async def test_a_proxy_and_its_control_plane_say_the_same(
+    apiserver: ApiServer, client: Client, namespace: str, tmp_path: Path
+) -> None:
+    await install_crds(client)
+    gateway, port = f"gateway-{namespace}", free_port()
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    edge = {"selector": {"istio": gateway}, "servers": [server]}
+    shares = [
+        {"destination": {"host": name}, "weight": weight}
+        for name, weight in (("one", 90), ("two", 10))
+    ]
+    shop = {"hosts": ["shop.example.com"], "gateways": ["edge"], "http": [{"route": shares}]}
+    async with backend("one") as one, backend("two") as two:
+        await create(client, SERVICE, namespace, service("ingress", 80, port, istio=gateway))
+        for each in (one, two):
+            await serve_backend(client, namespace, each)
+        for kind, name, spec in ((GATEWAY, "edge", edge), (VIRTUAL_SERVICE, "shop", shop)):
+            await create(client, kind, namespace, {"metadata": {"name": name}, "spec": spec})
+        async with (
+            control_plane(apiserver.kubeconfig) as plane,
+            envoy(tmp_path, plane.port, namespace=namespace) as proxy,
+            pages_of(plane) as pages,
+        ):
+
+            async def synced() -> bool:
+                return bool((await pages.get("/debug/syncz")).json()[0]["synced"])
+
+            await until(synced, "synced")
+            name = f"istio-ingressgateway-1.{namespace}"
+            [seen] = (await pages.get("/debug/syncz")).json()
+            assert (seen["proxy"], seen["type"]) == (name, "router")
+            assert {seen[kind] for kind in ("cds", "lds", "eds", "rds")} == {"SYNCED"}
+
+            wanted = (await pages.get("/debug/config_dump", params={"proxyID": name})).json()
+            said = json.loads(await proxy.get("/config_dump"))
+            assert list(dump.differences(wanted, dump.versions(said))) == []
+            assert f"http.{port}" in wanted["rds"]
+            wanted["rds"][f"http.{port}"] = "newer"
+            assert list(dump.differences(wanted, dump.versions(said))) == [
+                ("rds", f"http.{port}", "another version")
+            ]
+
+            hosts = [f"{each}.{namespace}.svc.cluster.local" for each in ("one", "two")]
+            rows = dump.routes(said).rows
+            assert (
+                f"http.{port}", "shop.example.com:80", "shop.example.com", "prefix /",
+                f"90% outbound|80||{hosts[0]}, 10% outbound|80||{hosts[1]}",
+            ) in rows  # fmt: skip
+            for host in hosts:
+                assert (host, "80", "-", "outbound", "EDS") in dump.clusters(said).rows
+            listening = dump.containing(dump.listeners(said), [f"http.{port}"])
+            assert [row[2] for row in listening.rows] == [str(port)]
+            health = json.loads(await proxy.get("/clusters?format=json"))
+            [row] = dump.containing(dump.endpoints(health), [hosts[0]]).rows
+            assert row[1:3] == ("HEALTHY", "OK")
+
+            known = {
+                each["hostname"]: each for each in (await pages.get("/debug/registryz")).json()
+            }
+            assert known[hosts[0]]["endpoints"] == {"80": 1}
+            nobody = await pages.get("/debug/config_dump", params={"proxyID": "nobody.here"})
+            assert nobody.status_code == 404
+            assert "nobody.here" in nobody.json()["error"]
