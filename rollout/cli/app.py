@@ -9,6 +9,7 @@ import typer
 from rollout.cli import installing, judge, serving
 from rollout.cli.canary import commands
 from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.proxy import commands as proxy
 from rollout.install.errors import InstallError
 from rollout.kube.connect import NotConfigured
 from rollout.kube.errors import Forbidden, KubeError, Unavailable
@@ -24,6 +25,7 @@ installing.register(app)
 serving.register(app)
 judge.register(app)
 commands.register(app)
+app.add_typer(proxy.app, name="proxy")
 
 
 def run(program: typer.Typer = app) -> int:
