@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from rollout.api.kinds import ENDPOINT_SLICE, NODE, POD, SECRET, SERVICE
+from rollout.api.chaos import LEASE_LABEL
+from rollout.api.kinds import CHAOS_EXPERIMENT, ENDPOINT_SLICE, LEASE, NODE, POD, SECRET, SERVICE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -28,6 +29,8 @@ from rollout.kube.serving import health_app, serve
 from rollout.kube.store import Change
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
 from rollout.kube.writer import Writer
+from rollout.mesh.debug import debug_app
+from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.feed import Feed
@@ -86,13 +89,20 @@ class ControlPlane:
             self.cache.watch(SECRET, trim=trim_secret, namespace=namespace)
             for namespace in sorted(set(options.credential_namespaces))
         ]
-        self.registry = Registry(options.system_namespace)
+        self._experiments = self.cache.watch(CHAOS_EXPERIMENT, optional=True)
+        self._fault_leases = self.cache.watch(
+            LEASE,
+            namespace=options.system_namespace,
+            selector={"matchLabels": {LEASE_LABEL: "true"}},
+        )
+        self.registry = Registry(options.system_namespace, allow_any=options.allow_any)
         self.registry.credential_namespaces = frozenset(options.credential_namespaces)
         self._feed = Feed(self.registry, slices_of=self._slices_of, pod_of=self.pods.get)
         self.hub = Hub(self.registry, self._feed, self.pods.get, self.metrics)
         self._pusher = Pusher(self._push)
         self._status = StatusKeeper(Writer(client, self.cache), self._routing, self.problems)
         self.hub.on_rejections = self._status.trigger
+        self._faults = FaultKeeper(self.hub)
         self._server = Server(self.hub)
         self._synced = False
         self.port = 0
@@ -126,6 +136,8 @@ class ControlPlane:
             store.subscribe(self._on_secret)
         for store in self._routing.values():
             store.subscribe(self._on_routing)
+        self._experiments.subscribe(self._faults.on_experiment)
+        self._fault_leases.subscribe(self._faults.on_lease)
 
     def _on_node(self, change: Change) -> None:
         self._feed.node(change.key.name, change.new)
