@@ -33,6 +33,7 @@ _DECIDES_EVERYTHING = frozenset(
     {
         *("spec.provider", "spec.routeRef.kind", "spec.service.appProtocol", "spec.service.name"),
         *("spec.targetRef.kind", "spec.targetRef.apiVersion", "spec.analysis.replicaRatio"),
+        *("spec.analysis.judge", "spec.analysis.judge.baseline"),
     }
 )
 

@@ -102,6 +102,48 @@ class CommandRecord(Model):
     """When it was answered."""
 
 
+class JudgedMetric(Model):
+    """What the judge says of one metric."""
+
+    name: str
+    """The metric's name."""
+    verdict: str
+    """Worse, NotWorse or Undecided."""
+    message: str | None = None
+    """Why: both arms' counts, the evidence against its bound, and how much more traffic a decision needs."""
+    canary: str | None = None
+    """Bad requests of the canary's, of all."""
+    primary: str | None = None
+    """The same of the primary's."""
+    evidence: str | None = None
+    """The evidence for what is nearest."""
+    bound: str | None = None
+    """How much of it decides."""
+    more: Int | None = None
+    """How many more canary requests are expected to decide."""
+    state: str | None = None
+    """What the test goes on from, while the analysis lasts."""
+
+
+class JudgeRecord(Model):
+    """The sequential judge of the last analysis."""
+
+    since: datetime
+    """When the step began."""
+    until: datetime
+    """Up to when it was counted."""
+    checked: datetime | None = None
+    """When everything besides was last found to be well."""
+    source: str | None = None
+    """Where the counts come from: proxies or prometheus."""
+    verdict: str
+    """Worse, NotWorse, Undecided or Inconclusive."""
+    message: str | None = None
+    """Why."""
+    metrics: tuple[JudgedMetric, ...] = ()
+    """What is said of each metric."""
+
+
 class CanaryStatus(Model):
     """What was observed and done; unknown keys are kept."""
 
@@ -139,6 +181,8 @@ class CanaryStatus(Model):
     """The last rollouts, newest last."""
     command: CommandRecord | None = None
     """The last command that was answered."""
+    judge: JudgeRecord | None = None
+    """What the sequential judge says."""
 
     def condition(self, type_: str) -> Condition | None:
         """The condition of this type, if it is set."""

@@ -89,6 +89,12 @@ _NOT_YET: tuple[_Row, ...] = (
         )
     ),
     _Row("spec.analysis.sessionAffinity", _ISTIO_ONLY, providers=_ROUTED),
+    _Row(
+        "spec.analysis.judge",
+        f"use provider {ISTIO} or {GATEWAY_API}: nothing else sends both arms the same requests",
+        providers=(ISTIO, GATEWAY_API, _EXISTING),
+    ),
+    _Row("spec.analysis.judge.baseline", "use primary", ("primary",)),
 )
 
 
@@ -139,6 +145,9 @@ def _of_target(canary: Canary, provider: str) -> Iterator[FieldError]:
     if canary.apex_name != canary.target_name:
         reason = f"{canary.apex_name!r} is not the target, which is the service that callers use"
         yield FieldError("spec.service.name", reason, "remove it")
+    if spec.analysis.judge:
+        reason = "is not for a Service, whose pods are not known by its labels"
+        yield FieldError("spec.analysis.judge", reason, "use a workload, or remove it")
     for field in (*_OF_GENERATED_SERVICES, "headless"):
         if getattr(canary.service, field):
             reason = "is not acted upon: the target is a Service, whose copies are as it is"
@@ -156,6 +165,7 @@ def _without_requests(canary: Canary) -> Iterator[FieldError]:
     for name, given in (
         ("mirror", analysis.mirror),
         ("sessionAffinity", analysis.session_affinity),
+        ("judge", analysis.judge),
     ):
         if given:
             reason = "is not acted upon where spec.service.appProtocol is tcp"

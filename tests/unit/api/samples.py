@@ -123,6 +123,7 @@ spec:
     - name: latency
       thresholdRange: {max: 500}
       templateRef: {name: latency, namespace: flagger}
+      direction: increase
     webhooks:
     - name: load
       type: rollout
@@ -144,6 +145,14 @@ spec:
       path: /
       sameSite: Lax
       secure: true
+    judge:
+      method: sequential
+      alpha: 0.02
+      beta: 0.1
+      tolerance: 0.02
+      maxDuration: 15m
+      baseline: primary
+      onInconclusive: rollback
 """)
 
 

@@ -26,6 +26,16 @@ def refusals(obj: dict[str, Any]) -> list[str]:
     return list(map(str, refused.value.errors))
 
 
+def judged(**judge: Any) -> Change:
+    given = {"method": "sequential", **judge}
+    return lambda spec: spec["analysis"].update(judge=given)
+
+
+def counted(spec: dict[str, Any], **analysis: Any) -> None:
+    del spec["analysis"]["stepWeight"], spec["analysis"]["maxWeight"]
+    spec["analysis"].update(iterations=5, **analysis)
+
+
 def test_the_books_canary() -> None:
     canary = Canary.parse(BOOK)
     assert (canary.namespace, canary.name) == ("istioinaction", "catalog-release")
@@ -77,6 +87,17 @@ def test_it_cannot_be_changed() -> None:
         pytest.param(lambda s: s["analysis"].pop("interval"), "spec.analysis.interval: is required (add it)", id="no interval"),
         pytest.param(lambda s: s["analysis"].update(threshold="5"), "spec.analysis.threshold: must be a whole number (write it without quotes or a fraction)", id="quoted number"),
         pytest.param(lambda s: s.update(suspend="yes"), "spec.suspend: must be true or false (write it without quotes)", id="quoted boolean"),
+        pytest.param(judged(method="bayes"), "spec.analysis.judge.method: is not a known value (use 'sequential')", id="another method"),
+        pytest.param(judged(alpha=0), "spec.analysis.judge.alpha: 0 is not from 0.0001 to 0.5 (give a part of 1, like 0.01)", id="no alpha"),
+        pytest.param(judged(beta=0.6), "spec.analysis.judge.beta: 0.6 is not from 0.0001 to 0.5 (give a part of 1, like 0.01)", id="large beta"),
+        pytest.param(judged(tolerance=1), "spec.analysis.judge.tolerance: 1 is not from 0.0001 to 0.5 (give a part of 1, like 0.01)", id="everything tolerated"),
+        pytest.param(judged(maxDuration="1s"), "spec.analysis.judge.maxDuration: 1s is too short for any decision (give at least 10s)", id="no time"),
+        pytest.param(judged(onInconclusive="guess"), "spec.analysis.judge.onInconclusive: is not a known value (use 'pause', 'promote' or 'rollback')", id="a guess"),
+        pytest.param(lambda s: (judged()(s), s["analysis"].update(metrics=[{"name": "x", "query": "y"}])), "spec.analysis.judge: has no metric whose requests are counted (add request-success-rate or request-duration to metrics)", id="nothing to judge"),
+        pytest.param(lambda s: (judged()(s), counted(s, match=[{"headers": {"x": {"exact": "y"}}}])), "spec.analysis.judge: is not for A/B tests: requests that were chosen for one arm prove nothing (remove it, or match)", id="judge of an A/B test"),
+        pytest.param(lambda s: (judged()(s), counted(s)), "spec.analysis.judge: needs requests of the same kind for both arms, which blue/green has none of (set mirror, or stepWeight in place of iterations)", id="judge of blue/green"),
+        pytest.param(lambda s: s["analysis"]["metrics"].append({"name": "x", "query": "y", "direction": "increase"}), "spec.analysis.metrics[2].direction: is for judge, which is not set (set judge, or remove it)", id="a direction without a judge"),
+        pytest.param(lambda s: s["analysis"]["metrics"][0].update(direction="increase"), "spec.analysis.metrics[0].direction: is known for request-success-rate, whose requests are counted (remove it)", id="direction of a built-in metric"),
         pytest.param(lambda s: s["analysis"].update(metrics={}), 'spec.analysis.metrics: must be a list (write its items below it, each after "- ")', id="map for a list"),
         pytest.param(lambda s: s["analysis"]["metrics"][0].update(interval="1.5m"), "spec.analysis.metrics[0].interval: '1.5m' is not a Prometheus duration (write it like 30s, 1m or 1h30m)", id="metric's window"),
         pytest.param(lambda s: s["analysis"]["metrics"][0].update(name="errors"), "spec.analysis.metrics[0]: 'errors' is not built in and has neither query nor templateRef (add one, or use request-success-rate or request-duration)", id="metric without a query"),
