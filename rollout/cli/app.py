@@ -9,6 +9,7 @@ import typer
 from rollout.cli import installing, judge, serving
 from rollout.cli.canary import commands
 from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.chaos import commands as chaos
 from rollout.cli.proxy import commands as proxy
 from rollout.install.errors import InstallError
 from rollout.kube.connect import NotConfigured
@@ -25,6 +26,7 @@ installing.register(app)
 serving.register(app)
 judge.register(app)
 commands.register(app)
+chaos.register(app)
 app.add_typer(proxy.app, name="proxy")
 
 

@@ -172,7 +172,7 @@ def resume(
 def lint(
     files: Annotated[list[Path], typer.Argument(help="YAML files, or - for standard input.")],
 ) -> None:
-    """Validate Canaries, MetricTemplates, AlertProviders and routes in files, without a cluster. Exit code 1 if anything is wrong."""
+    """Validate Canaries, ChaosExperiments, MetricTemplates, AlertProviders and routes in files. Exit code 1 if anything is wrong."""
     import sys
 
     from rollout.cli.canary.errors import CommandFailed
@@ -190,7 +190,9 @@ def lint(
         for finding in linted.findings:
             print(finding)
     if not objects:
-        print("nothing to validate: no Canary, MetricTemplate, AlertProvider or route in there")
+        print(
+            "nothing to validate: no Canary, ChaosExperiment, MetricTemplate, AlertProvider or route in there"
+        )
     elif ok:
         print(f"{objects} object{'s' if objects != 1 else ''} valid")
     if not ok:

@@ -10,6 +10,7 @@ import yaml
 
 from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary, unsupported
+from rollout.api.chaos import ChaosExperiment
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.api.istio import DestinationRule, Gateway, VirtualService
 from rollout.api.metrictemplate import MetricTemplate
@@ -17,7 +18,15 @@ from rollout.api.model import Resource
 
 _MODELS: Mapping[tuple[str, str], type[Resource]] = {
     (model.KIND.group, model.KIND.kind): model
-    for model in (Canary, MetricTemplate, AlertProvider, VirtualService, DestinationRule, Gateway)
+    for model in (
+        Canary,
+        MetricTemplate,
+        AlertProvider,
+        ChaosExperiment,
+        VirtualService,
+        DestinationRule,
+        Gateway,
+    )
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from rollout.cli.canary.outcome import Exit, outcome, sentence
 from rollout.cli.canary.reading import following, read_all, read_one
 from rollout.cli.canary.view import CanaryView
 from rollout.cli.printing import console, jsonable, out, quiet
+from rollout.cli.watching import ticking
 from rollout.kube.client import Client
 
 _LIST_EVERY_SECONDS = 2.0
@@ -66,7 +66,7 @@ async def follow(client: Client, namespace: str, name: str) -> None:
                     print(line, flush=True)
             return
         with Live(console=screen, auto_refresh=False) as live:
-            async for view in _ticking(views):
+            async for view in ticking(views):
                 live.update(render.tree(view, _now()), refresh=True)
 
 
@@ -97,25 +97,6 @@ async def wait(client: Client, namespace: str, name: str, seconds: float) -> int
     late = f" (not ended within {seconds:g} s)" if code is Exit.UNDER_WAY else ""
     print(sentence(view) + late)
     return int(code)
-
-
-async def _ticking(views: AsyncIterator[CanaryView]) -> AsyncIterator[CanaryView]:
-    """Each view as it comes, and the last one again every second: ages grow."""
-    last: CanaryView | None = None
-    coming = asyncio.ensure_future(anext(views))
-    try:
-        while True:
-            done, _ = await asyncio.wait({coming}, timeout=1)
-            if done:
-                try:
-                    last = coming.result()
-                except StopAsyncIteration:
-                    return
-                coming = asyncio.ensure_future(anext(views))
-            if last is not None:
-                yield last
-    finally:
-        coming.cancel()
 
 
 def _plain(view: CanaryView) -> Any:

@@ -1,0 +1,1 @@
+"""`rollout chaos`: thin commands about experiments and their reports."""

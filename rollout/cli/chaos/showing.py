@@ -1,0 +1,124 @@
+"""Shows experiments and reports: reads, renders, prints; and waits where a command waits. The one place with a clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import yaml
+from rich.live import Live
+
+from rollout.api.kinds import CHAOS_EXPERIMENT
+from rollout.chaos.page import page
+from rollout.cli.canary.view import printable
+from rollout.cli.chaos import render
+from rollout.cli.chaos.outcome import Exit, outcome, sentence
+from rollout.cli.chaos.reading import (
+    following,
+    parse_report,
+    read_all,
+    read_experiment,
+    read_report,
+)
+from rollout.cli.chaos.view import ExperimentView, view
+from rollout.cli.printing import console, out, quiet
+from rollout.cli.watching import ticking
+from rollout.kube.client import Client
+
+_LIST_EVERY_SECONDS = 1.0
+
+
+async def show(client: Client, namespace: str, name: str, output: str) -> None:
+    """One experiment, once."""
+    found = await read_experiment(client, namespace, name)
+    out(render.whole(view(found), _now()), found, output)
+
+
+async def show_all(client: Client, namespace: str | None, output: str) -> None:
+    """All experiments, once."""
+    found = await client.list(CHAOS_EXPERIMENT, namespace)
+    if not found and output == "text":
+        where = "any namespace" if namespace is None else f"namespace {namespace}"
+        print(f"no ChaosExperiments in {where}")
+        return
+    table = render.listing(map(view, found), _now(), namespaces=namespace is None)
+    out(table, list(found), output)
+
+
+async def follow(client: Client, namespace: str, name: str) -> None:
+    """A live picture at a terminal; elsewhere a line whenever the state changes."""
+    quiet()
+    screen = console()
+    async with following(client, namespace, name) as views:
+        if not screen.is_terminal:
+            said = ""
+            async for each in views:
+                said = _say(each, said)
+            return
+        with Live(console=screen, auto_refresh=False) as live:
+            async for each in ticking(views):
+                live.update(render.whole(each, _now()), refresh=True)
+
+
+async def follow_all(client: Client, namespace: str | None) -> None:
+    """A live list."""
+    quiet()
+    with Live(console=console(), auto_refresh=False) as live:
+        while True:
+            views = await read_all(client, namespace)
+            table = render.listing(views, _now(), namespaces=namespace is None)
+            live.update(table, refresh=True)
+            await asyncio.sleep(_LIST_EVERY_SECONDS)
+
+
+async def wait(
+    client: Client, namespace: str, name: str, seconds: float, *, after_run: str | None = None
+) -> int:
+    """Until the run is over, saying each change; the exit code. `after_run`: the run before, which does not count."""
+    quiet()
+    found, said = view(await read_experiment(client, namespace, name)), ""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds), following(client, namespace, name) as views:
+            async for found in views:
+                if after_run is not None and found.run_id == after_run and not found.invalid:
+                    continue
+                if outcome(found) is not Exit.UNDER_WAY:
+                    break
+                said = _say(found, said)
+    code = outcome(found)
+    if after_run is not None and found.run_id == after_run and not found.invalid:
+        code = Exit.UNDER_WAY
+    late = f" (not over within {seconds:g} s)" if code is Exit.UNDER_WAY else ""
+    print(sentence(found) + late)
+    return int(code)
+
+
+async def report(client: Client, namespace: str, name: str, output: str) -> str:
+    """A report as text, as it is served, or as a page."""
+    served = await read_report(client, namespace, name)
+    match output:
+        case "html":
+            return page(parse_report(served))
+        case "json":
+            return json.dumps(served, indent=2, ensure_ascii=False) + "\n"
+        case "yaml":
+            return yaml.safe_dump(served, sort_keys=False, allow_unicode=True)
+        case _:
+            screen = console()
+            with screen.capture() as captured:
+                screen.print(render.report(parse_report(printable(served)).spec))
+            return captured.get()
+
+
+def _say(found: ExperimentView, said: str) -> str:
+    """Print the state where it is another than what was said last; what was said last."""
+    line = render.line(found)
+    if line != said:
+        print(line, flush=True)
+    return line
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
