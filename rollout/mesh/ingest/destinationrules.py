@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rollout.api.istio import destinationrule as api
-from rollout.mesh.ingest.hosts import resolve
+from rollout.mesh.ingest.hosts import exported, resolve
 from rollout.mesh.ingest.trafficpolicies import Reader
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.traffic import DestinationPolicy, Subset
@@ -29,9 +29,7 @@ def destination_policy(parsed: api.DestinationRule) -> tuple[DestinationPolicy, 
             )
             for i, subset in enumerate(spec.subsets)
         ),
+        exported=exported(spec.export_to, parsed.namespace),
     )
     unknown = [Problem(ref, f.path, f.reason, f.remedy or _REMEDY) for f in parsed.unknown_fields]
-    if spec.export_to and spec.export_to != ("*",):
-        reason = "is not acted upon by this version: the rule holds in all namespaces"
-        unknown.append(Problem(ref, "spec.exportTo", reason, _REMEDY))
     return policy, unknown + reader.problems

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rollout.api.istio.http import Destination as Written
 from rollout.mesh.model.routing import MESH, Destination
 from rollout.mesh.model.service import service_host
@@ -31,3 +33,9 @@ def destination_of(written: Written, namespace: str) -> Destination:
         port=written.port.number if written.port else None,
         subset=written.subset or "",
     )
+
+
+def exported(names: Iterable[str], namespace: str) -> frozenset[str]:
+    """The namespaces that see an object, by its `exportTo`; none where all do. `~` is no namespace: nobody does."""
+    found = frozenset(namespace if name == "." else name for name in names)
+    return frozenset() if "*" in found else found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from rollout.mesh.ingest.hosts import exported
 from rollout.mesh.inject.workload import canonical_name, canonical_revision, workload_of
 from rollout.mesh.model.service import Endpoint, Port, Protocol, Service, Workload
 
@@ -16,6 +17,7 @@ _SERVER_FIRST = frozenset({25, 110, 143, 465, 587, 993, 995, 3306, 27017})
 """Ports where the server speaks first, so that looking at the client's first bytes would wait for ever."""
 
 _LOCALITY = "istio-locality"
+_EXPORT = "networking.istio.io/exportTo"
 
 _PROTOCOLS = {
     "http": Protocol.HTTP,
@@ -25,8 +27,8 @@ _PROTOCOLS = {
     "kubernetes.io/ws": Protocol.HTTP,
     "grpc": Protocol.GRPC,
     "grpc-web": Protocol.HTTP,
-    "https": Protocol.TCP,
-    "tls": Protocol.TCP,
+    "https": Protocol.TLS,
+    "tls": Protocol.TLS,
     "tcp": Protocol.TCP,
     "mongo": Protocol.TCP,
     "mysql": Protocol.TCP,
@@ -48,7 +50,13 @@ def service(obj: Json) -> Service | None:
         addresses=tuple(address for address in addresses if address and address != "None"),
         selector=frozenset((spec.get("selector") or {}).items()),
         created=metadata.get("creationTimestamp") or "",
+        exported=exported(_export_to(metadata), metadata["namespace"]),
     )
+
+
+def _export_to(metadata: Json) -> list[str]:
+    written = (metadata.get("annotations") or {}).get(_EXPORT) or ""
+    return [name.strip() for name in written.split(",") if name.strip()]
 
 
 def _port(port: Json) -> Port:

@@ -23,7 +23,7 @@ from rollout.api.istio.virtualservice import VirtualService
 from rollout.mesh.ingest.connections import ConnectionRules
 from rollout.mesh.ingest.envoyable import header_value, regex_fault
 from rollout.mesh.ingest.faults import fault_of
-from rollout.mesh.ingest.hosts import destination_of, gateway_key, resolve
+from rollout.mesh.ingest.hosts import destination_of, exported, gateway_key, resolve
 from rollout.mesh.ingest.matches import exact_or, match_of
 from rollout.mesh.model import routing as ir
 from rollout.mesh.model.problem import Problem, Ref
@@ -63,6 +63,7 @@ def route_table(parsed: VirtualService) -> tuple[ir.RouteTable, list[Problem]]:
         routes=tuple(routes),
         tcp=connections.tcp(),
         tls=connections.tls(),
+        exported=exported(spec.export_to, parsed.namespace),
     )
     return table, problems + connections.problems
 
@@ -70,9 +71,6 @@ def route_table(parsed: VirtualService) -> tuple[ir.RouteTable, list[Problem]]:
 def _left_aside(parsed: VirtualService, ref: Ref) -> Iterator[Problem]:
     for field in parsed.unknown_fields:
         yield Problem(ref, field.path, field.reason, field.remedy or _UNSUPPORTED)
-    if parsed.spec.export_to and parsed.spec.export_to != ("*",):
-        reason = "is not acted upon by this version: the rules apply in all namespaces"
-        yield Problem(ref, "spec.exportTo", reason, _UNSUPPORTED)
 
 
 class _Rule:

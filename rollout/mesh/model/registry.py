@@ -45,10 +45,14 @@ class Dirty:
 
 
 class Registry:
-    """Services, endpoints, routes, rules and gateways, each by its identity."""
+    """Services, endpoints, routes, rules and gateways, each by its identity.
 
-    def __init__(self, root_namespace: str = "istio-system") -> None:
+    With `allow_any`, requests to hosts that it does not know go where they were sent.
+    """
+
+    def __init__(self, root_namespace: str = "istio-system", *, allow_any: bool = True) -> None:
         self.root_namespace = root_namespace
+        self.allow_any = allow_any
         self.services: dict[str, Service] = {}
         self.endpoints: dict[str, Ports] = {}
         self.tables: dict[Ref, RouteTable] = {}
@@ -65,6 +69,7 @@ class Registry:
         self._hashing = 0  # how many rules choose endpoints by a key
         self._by_port: dict[int, list[str]] = {}
         self._by_namespace: dict[str, list[str]] = {}
+        self._opaque: list[str] = []
         self._callers: Counter[Caller] = Counter()
         self._dirty = Dirty()
 
@@ -175,7 +180,7 @@ class Registry:
         return host
 
     def callers(self) -> frozenset[Caller]:
-        """What rules for sidecars ask of callers."""
+        """What rules for sidecars, and whoever shows himself to some namespaces only, ask of callers."""
         return frozenset(self._callers)
 
     def hosts_on(self, port: int) -> list[str]:
@@ -185,6 +190,11 @@ class Registry:
     def routed_ports(self) -> list[int]:
         """Ports with routed traffic, sorted."""
         return sorted(self._by_port)
+
+    def opaque_services(self) -> list[Service]:
+        """Services with ports whose connections are passed on without a look inside, the oldest first."""
+        found = [self.services[host] for host in self._opaque]
+        return sorted(found, key=lambda service: (service.created, service.host))
 
     def on_port_in(self, port: int, namespace: str) -> bool:
         """Whether a namespace has services with routed traffic on a port."""
@@ -220,16 +230,17 @@ class Registry:
         owners = [namespace, service.namespace if service else namespace, self.root_namespace]
         for owner in dict.fromkeys(owners):
             for pattern in (host, *wildcards(host)):
-                if found := self._policies.get((owner, pattern)):
-                    return _merged(found)
+                known = self._policies.get((owner, pattern), ())
+                seen = [each for each in known if not each.exported or namespace in each.exported]
+                if seen:
+                    return _merged(seen)
         return None
 
     def _named(self, host: str) -> Iterable[RouteTable]:
         found = list(self._mesh.get(host, ()))
         if (service := self.services.get(host)) is not None:
-            short = f"{service.name}.{service.namespace}"
-            found += self._mesh.get(short, ())
-            found += self._mesh.get(f"{short}.svc", ())
+            for name in service.domains:
+                found += self._mesh.get(name, ()) if name != host else ()
         return found
 
     def _index_service(self, service: Service, *, present: bool) -> None:
@@ -238,7 +249,18 @@ class Registry:
             _toggle(index.setdefault(key, []), service.host, present=present)
             if not index[key]:
                 del index[key]
+        if any(port.protocol.opaque for port in service.ports):
+            _toggle(self._opaque, service.host, present=present)
         _toggle(self._by_namespace.setdefault(service.namespace, []), service.host, present=present)
+        self._count(
+            (frozenset({("", namespace)}) for namespace in service.exported), present=present
+        )
+
+    def _count(self, callers: Iterable[Caller], *, present: bool) -> None:
+        for caller in callers:
+            self._callers[caller] += 1 if present else -1
+            if not self._callers[caller]:
+                del self._callers[caller]
 
     def _index_table(self, table: RouteTable, *, present: bool) -> None:
         for gateway in table.gateways:
@@ -247,10 +269,7 @@ class Registry:
                 continue
             for host in table.hosts:
                 _toggle_table(self._mesh, host, table, present=present)
-        for caller in table.callers() if MESH in table.gateways else ():
-            self._callers[caller] += 1 if present else -1
-            if not self._callers[caller]:
-                del self._callers[caller]
+        self._count(table.callers() if MESH in table.gateways else (), present=present)
         for host in table.destinations():
             refs = self._leading_to.setdefault(host, set())
             (refs.add if present else refs.discard)(table.ref)

@@ -210,7 +210,10 @@ class ConnectionRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTable:
-    """A VirtualService: rules for hosts, bound to `mesh` or to gateways (`namespace/name`)."""
+    """A VirtualService: rules for hosts, bound to `mesh` or to gateways (`namespace/name`).
+
+    `exported` names the namespaces that see it (none: all).
+    """
 
     ref: Ref
     created: str
@@ -219,6 +222,7 @@ class RouteTable:
     routes: tuple[Route, ...] = ()
     tcp: tuple[ConnectionRoute, ...] = ()
     tls: tuple[ConnectionRoute, ...] = ()
+    exported: frozenset[str] = frozenset()
 
     @property
     def age(self) -> tuple[str, str, str]:
@@ -229,7 +233,14 @@ class RouteTable:
         """What its rules ask of callers; empty where they are for everybody."""
         found = {match.caller for route in self.routes for match in route.matches}
         found.update(match.caller for rule in (*self.tcp, *self.tls) for match in rule.matches)
+        found.update(frozenset({("", namespace)}) for namespace in self.exported)
         return frozenset(caller for caller in found if caller)
+
+    def seen_by(self, callers: frozenset[Caller]) -> bool:
+        """Whether callers of whom these conditions hold know it."""
+        return not self.exported or any(
+            frozenset({("", namespace)}) in callers for namespace in self.exported
+        )
 
     def destinations(self) -> frozenset[str]:
         """Every host that a route or a mirror leads to."""

@@ -15,6 +15,7 @@ class Protocol(Enum):
     HTTP2 = "http2"
     GRPC = "grpc"
     TCP = "tcp"
+    TLS = "tls"
     AUTO = "auto"
     UDP = "udp"
 
@@ -24,9 +25,23 @@ class Protocol(Enum):
         return self in {Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.AUTO}
 
     @property
+    def opaque(self) -> bool:
+        """Whether connections are passed on without a look inside."""
+        return self in {Protocol.TCP, Protocol.TLS}
+
+    @property
     def multiplexed(self) -> bool:
         """Whether the servers behind it speak HTTP/2 without being asked."""
         return self in {Protocol.HTTP2, Protocol.GRPC}
+
+
+class Resolution(Enum):
+    """Where the addresses behind a service come from: what the mesh knows, the DNS, or the caller itself."""
+
+    ENDPOINTS = "endpoints"
+    DNS = "dns"
+    DNS_ROUND_ROBIN = "dns-round-robin"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +56,11 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A Kubernetes Service; `addresses` is empty for a headless one, `created` orders it among others (RFC 3339)."""
+    """A Kubernetes Service, or (with a `hostname` of its own) a host that a ServiceEntry declares.
+
+    `addresses` is empty for a headless one, `created` orders it among others (RFC 3339), `exported` names the
+    namespaces that see it (none: all). `resolved` are the names behind it, by port, where the DNS says the addresses.
+    """
 
     namespace: str
     name: str
@@ -49,11 +68,24 @@ class Service:
     addresses: tuple[str, ...] = ()
     selector: frozenset[tuple[str, str]] = frozenset()
     created: str = ""
+    hostname: str = ""
+    external: bool = False
+    resolution: Resolution = Resolution.ENDPOINTS
+    resolved: tuple[tuple[int, tuple[Endpoint, ...]], ...] = ()
+    exported: frozenset[str] = frozenset()
 
     @property
     def host(self) -> str:
         """The fully qualified name, by which everything else refers to it."""
-        return service_host(self.namespace, self.name)
+        return self.hostname or service_host(self.namespace, self.name)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The names by which callers of all namespaces may mean it, its addresses apart."""
+        if self.hostname:
+            return (self.hostname,)
+        short = f"{self.name}.{self.namespace}"
+        return (self.host, f"{short}.svc", short)
 
     def port(self, number: int) -> Port | None:
         """The port of that number."""
@@ -63,6 +95,10 @@ class Service:
     def routed_ports(self) -> frozenset[int]:
         """The numbers of the ports that HTTP routes apply to."""
         return frozenset(port.number for port in self.ports if port.protocol.routed)
+
+    def seen_from(self, namespace: str) -> bool:
+        """Whether the namespace's proxies know it."""
+        return not self.exported or namespace in self.exported
 
     def selects(self, labels: frozenset[tuple[str, str]]) -> bool:
         """Whether pods with these labels are behind it; a Service without a selector selects none."""

@@ -168,13 +168,14 @@ class Subset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationPolicy:
-    """A DestinationRule: what holds for requests to a host."""
+    """A DestinationRule: what holds for requests to a host, in the namespaces that it is `exported` to (none: all)."""
 
     ref: Ref
     created: str
     host: str
     traffic: PortedPolicy = PortedPolicy()
     subsets: tuple[Subset, ...] = ()
+    exported: frozenset[str] = frozenset()
 
     @property
     def age(self) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from envoy.config.core.v3 import protocol_pb2
@@ -58,6 +59,17 @@ def http_manager(
 def tcp_proxy(cluster: str, stat_prefix: str) -> Any:
     """Bytes passed on as they come."""
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=stat_prefix, cluster=cluster)
+    return lc.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
+
+
+def tcp_shares(clusters: Sequence[tuple[str, int]]) -> Any:
+    """Bytes passed on to one cluster, or to several by weight."""
+    first = clusters[0][0]
+    if len(clusters) == 1:
+        return tcp_proxy(first, first)
+    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=first)
+    for name, weight in clusters:
+        proxy.weighted_clusters.clusters.add(name=name, weight=weight)
     return lc.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
 
 

@@ -110,7 +110,7 @@ class PortListener:
 
     def _tcp(self, bound: BoundServer) -> Any | None:
         """Where the oldest table that says anything of this server's connections sends them."""
-        for each in bound_tables((bound,), self._registry):
+        for each in bound_tables((bound,), self._registry, self._proxy.namespace):
             found = applying(
                 each.table.tcp,
                 port=self._port.service_port,
@@ -123,7 +123,7 @@ class PortListener:
 
     def _passed_through(self, bound: BoundServer) -> Iterator[Any]:
         allowed = [host for _, host in bound.server.hosts]
-        for each in bound_tables((bound,), self._registry):
+        for each in bound_tables((bound,), self._registry, self._proxy.namespace):
             found = applying(
                 each.table.tls,
                 port=self._port.service_port,

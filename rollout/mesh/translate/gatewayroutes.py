@@ -48,7 +48,7 @@ def _routes(
     caller: Caller,
 ) -> Resource:
     found: dict[str, list[Any]] = {}
-    for bound in bound_tables(servers, registry):
+    for bound in bound_tables(servers, registry, dict(caller)[""]):
         for host in bound.hosts:
             routes = http_routes(
                 bound.table.routes,

@@ -118,12 +118,16 @@ def _class(protocol: ServerProtocol) -> ServerProtocol:
     return ServerProtocol.HTTPS if protocol.encrypted else protocol
 
 
-def bound_tables(servers: Iterable[BoundServer], registry: Registry) -> list[BoundTable]:
-    """The tables that apply through any of the servers, each once, the oldest first."""
+def bound_tables(
+    servers: Iterable[BoundServer], registry: Registry, namespace: str
+) -> list[BoundTable]:
+    """The tables that apply through any of the servers of a namespace's proxy, each once, the oldest first."""
     found: dict[object, tuple[RouteTable, set[str], list[str]]] = {}
     for bound in servers:
         gateway = bound.gateway
         for table in registry.gateway_tables(gateway.key):
+            if table.exported and namespace not in table.exported:
+                continue
             if hosts := served_hosts(table, bound.server.hosts, gateway):
                 entry = found.setdefault(table.ref, (table, set(), []))
                 entry[1].add(gateway.key)

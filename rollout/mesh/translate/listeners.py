@@ -5,7 +5,7 @@ Traffic is redirected to the two virtual listeners, which hand it on by its orig
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from envoy.config.core.v3 import address_pb2
@@ -21,10 +21,11 @@ from google.protobuf import wrappers_pb2
 
 from rollout.mesh.agent.settings import INBOUND_PORT, OUTBOUND_PORT
 from rollout.mesh.model.proxy import InboundPort, Proxy
-from rollout.mesh.model.service import Port, Protocol, Service, Workload
+from rollout.mesh.model.service import Protocol, Workload
 from rollout.mesh.translate import names
 from rollout.mesh.translate.connection import http_manager, tcp_proxy
 from rollout.mesh.translate.filters import Side
+from rollout.mesh.translate.opaque import Chain, filter_chain
 from rollout.mesh.translate.resource import Resource, pack, wrap
 from rollout.mesh.translate.routes import default_route
 from rollout.mesh.translate.timeouts import duration
@@ -35,39 +36,46 @@ _FALSE = wrappers_pb2.BoolValue(value=False)
 _BUFFER = wrappers_pb2.UInt32Value(value=1 << 20)
 
 
-def outbound_http(port: int, workload: Workload) -> Resource:
-    """All HTTP to a port, whatever its address, by the routes of that port; what is not HTTP passes through."""
+def outbound_any(
+    port: int, workload: Workload, chains: Sequence[Chain], *, http: bool, allow_any: bool
+) -> Resource:
+    """What goes to a port, whatever its address: HTTP by the routes of that port, other connections by these chains.
+
+    What is neither goes where it was sent, without `allow_any` nowhere.
+    """
     name = f"{_ANY}_{port}"
-    chain = lc.FilterChain(
-        filter_chain_match=lc.FilterChainMatch(
-            transport_protocol="raw_buffer", application_protocols=_HTTP
-        ),
-        filters=[http_manager(Side.OUTBOUND, workload, f"outbound_{name}", str(port))],
-    )
     listener = _listener(name, _ANY, port, "OUTBOUND")
     listener.bind_to_port.CopyFrom(_FALSE)
-    listener.filter_chains.append(chain)
-    listener.default_filter_chain.CopyFrom(_passthrough())
-    listener.listener_filters.extend((tls_inspector(), _http_inspector()))
-    _wait_for_first_bytes(listener)
+    if http:
+        match = lc.FilterChainMatch(transport_protocol="raw_buffer", application_protocols=_HTTP)
+        manager = http_manager(Side.OUTBOUND, workload, f"outbound_{name}", str(port))
+        listener.filter_chains.append(lc.FilterChain(filter_chain_match=match, filters=[manager]))
+        listener.listener_filters.extend((tls_inspector(), _http_inspector()))
+    elif any(chain.sni for chain in chains):
+        listener.listener_filters.append(tls_inspector())
+    # A chain without conditions would hide what HTTP's has; the default comes after all.
+    listener.filter_chains.extend(filter_chain(chain) for chain in chains if not chain.everything)
+    rest = next((filter_chain(chain) for chain in chains if chain.everything), None)
+    listener.default_filter_chain.CopyFrom(rest or _anything_else(allow_any=allow_any))
+    if listener.listener_filters:
+        _wait_for_first_bytes(listener)
     return wrap(names.LISTENER, name, listener)
 
 
-def outbound_tcp(service: Service, port: Port) -> list[Resource]:
-    """Other protocols, by the service's own address; a headless service's traffic passes through."""
-    found = []
-    cluster = names.outbound(service.host, port.number)
-    for address in service.addresses:
-        name = f"{address}_{port.number}"
-        listener = _listener(name, address, port.number, "OUTBOUND")
-        listener.bind_to_port.CopyFrom(_FALSE)
-        listener.filter_chains.append(lc.FilterChain(filters=[tcp_proxy(cluster, cluster)]))
-        found.append(wrap(names.LISTENER, name, listener))
-    return found
+def outbound_to(address: str, port: int, chains: Sequence[Chain]) -> Resource:
+    """Connections to a service's own address."""
+    name = f"{address}_{port}"
+    listener = _listener(name, address, port, "OUTBOUND")
+    listener.bind_to_port.CopyFrom(_FALSE)
+    listener.filter_chains.extend(filter_chain(chain) for chain in chains)
+    if any(chain.sni for chain in chains):
+        listener.listener_filters.append(tls_inspector())
+        _wait_for_first_bytes(listener)
+    return wrap(names.LISTENER, name, listener)
 
 
-def virtual_outbound() -> Resource:
-    """Takes everything that leaves; what no other listener is for goes where it was sent."""
+def virtual_outbound(*, allow_any: bool = True) -> Resource:
+    """Takes everything that leaves; what no other listener is for goes where it was sent, or else nowhere."""
     listener = _listener(names.VIRTUAL_OUTBOUND, _ANY, OUTBOUND_PORT, "OUTBOUND")
     listener.use_original_dst.CopyFrom(wrappers_pb2.BoolValue(value=True))
     black_hole = lc.FilterChain(
@@ -78,7 +86,7 @@ def virtual_outbound() -> Resource:
         filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
     )
     listener.filter_chains.append(black_hole)
-    listener.default_filter_chain.CopyFrom(_passthrough())
+    listener.default_filter_chain.CopyFrom(_anything_else(allow_any=allow_any))
     return wrap(names.LISTENER, listener.name, listener)
 
 
@@ -150,7 +158,11 @@ def _listener(name: str, address: str, port: int, direction: str) -> Any:
     )
 
 
-def _passthrough() -> Any:
+def _anything_else(*, allow_any: bool) -> Any:
+    if not allow_any:
+        return lc.FilterChain(
+            name="BlackHoleFilterChain", filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)]
+        )
     return lc.FilterChain(
         name="PassthroughFilterChain", filters=[tcp_proxy(names.PASSTHROUGH, names.PASSTHROUGH)]
     )

@@ -29,8 +29,9 @@ class PortRoutes:
         self._made: Resource | None = None
 
     def put(self, name: str, body: bytes) -> None:
-        """Replaces a virtual host."""
-        place = self._place[name]
+        """Replaces a virtual host, if it is among them."""
+        if (place := self._place.get(name)) is None:
+            return
         if self._bodies[place] != body:
             self._bodies[place], self._digests[place] = body, digest(body)
             self._made = None

@@ -141,6 +141,13 @@ def allow_any() -> bytes:
     return serialize(host)
 
 
+def block_all() -> bytes:
+    """Requests to hosts that the mesh doesn't know are refused: 502, as Istio's."""
+    route = rc.Route(name="block_all", match=route_match(None))
+    route.direct_response.status = 502
+    return serialize(rc.VirtualHost(name="block_all", domains=["*"], routes=[route]))
+
+
 def black_hole(port: int) -> bytes:
     """What a gateway without routes answers: 404."""
     route = rc.Route(match=route_match(None))

@@ -5,20 +5,24 @@ Keyed by what they are made of: a service, the rule that applies, a port. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from rollout.mesh.model.registry import Dirty, Registry
 from rollout.mesh.model.routing import Caller, Destination
 from rollout.mesh.model.service import Service, Workload
 from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, traffic_of
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
+from rollout.mesh.translate.opaque import Chain
 from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
-from rollout.mesh.translate.routes import allow_any, framed
+from rollout.mesh.translate.routes import allow_any, block_all, framed
 
 Callers = frozenset[Caller]
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
 ByPolicyAndPlace = dict[tuple[DestinationPolicy | None, str], list[Resource]]
+
+
+_MOST_LISTENERS = 20_000
 
 
 class Shared:
@@ -33,8 +37,7 @@ class Shared:
         self._stale: dict[tuple[int, str, Callers], set[str]] = {}
         self._others: dict[tuple[int, Callers], list[bytes]] = {}
         self._asked: Callers = frozenset()
-        self._http: dict[tuple[int, Workload], Resource] = {}
-        self._tcp: dict[str, list[Resource]] = {}
+        self._listeners: dict[Hashable, Resource] = {}
 
     def forget(self, dirty: Dirty) -> tuple[set[str], set[int]]:
         """Drops what changed; answers the hosts whose clusters and the ports whose routes have to be made again."""
@@ -42,7 +45,6 @@ class Shared:
         for host in hosts:
             if host in dirty.services or dirty.policies:
                 self._clusters.pop(host, None)
-                self._tcp.pop(host, None)
             self._endpoints.pop(host, None)
         return hosts, self._forget_routes(dirty)
 
@@ -103,7 +105,7 @@ class Shared:
         home = namespace if self.registry.on_port_in(port, namespace) else ""
         key = (port, home, callers)
         if key not in self._routes:
-            hosts = self.registry.hosts_on(port)
+            hosts = [host for host in self.registry.hosts_on(port) if self._shown(host, callers)]
             pieces = [(host, self._piece(host, *key)) for host in hosts]
             self._routes[key] = PortRoutes(port, pieces, self._rest(port, callers))
             self._stale[key] = set()
@@ -112,6 +114,10 @@ class Shared:
             host = stale.pop()
             found.put(host, self._piece(host, *key))
         return found.resource()
+
+    def _shown(self, host: str, callers: Callers) -> bool:
+        exported = self.registry.services[host].exported
+        return not exported or any(frozenset({("", each)}) in callers for each in exported)
 
     def _piece(self, host: str, port: int, home: str, callers: Callers) -> bytes:
         service = self.registry.services[host]
@@ -123,34 +129,45 @@ class Shared:
         key = (port, callers)
         if key not in self._others:
             others = sidecars.other_hosts(self.registry, port, self.cluster_of(port), callers)
-            self._others[key] = [framed(host) for host in (*others, allow_any())]
+            last = allow_any() if self.registry.allow_any else block_all()
+            self._others[key] = [framed(host) for host in (*others, last)]
         return self._others[key]
 
     def _host(self, service: Service, port: int, callers: Callers) -> sidecars.SharedHost:
         known = self._hosts.setdefault(service.host, {})
-        table = next(iter(self.registry.mesh_tables(service.host)), None)
-        own = callers & table.callers() if callers and table else frozenset()
+        tables = self.registry.mesh_tables(service.host)
+        table = sidecars.first_seen(tables, callers)
+        # A table that others do not see tells callers apart as well.
+        asked = frozenset().union(*(each.callers() for each in tables)) if callers else frozenset()
+        own = callers & asked
         if (port, own) not in known:
             cluster_of = self.cluster_of(port)
             known[port, own] = sidecars.service_host(service, port, table, cluster_of, own)
         return known[port, own]
 
-    def http_listener(self, port: int, workload: Workload) -> Resource:
-        """A workload's listener for HTTP to a port."""
-        if (port, workload) not in self._http:
-            self._http[port, workload] = listeners.outbound_http(port, workload)
-        return self._http[port, workload]
+    def listener_any(self, port: int, workload: Workload, chains: tuple[Chain, ...]) -> Resource:
+        """A workload's listener for a port, whatever the address."""
+        http = bool(self.registry.hosts_on(port))
+        return self._listener(
+            (port, workload, chains, http),
+            lambda: listeners.outbound_any(
+                port, workload, chains, http=http, allow_any=self.registry.allow_any
+            ),
+        )
 
-    def tcp_listeners(self, service: Service) -> list[Resource]:
-        """The listeners for a service's other ports."""
-        if service.host not in self._tcp:
-            self._tcp[service.host] = [
-                listener
-                for port in service.ports
-                if port.protocol.name == "TCP"
-                for listener in listeners.outbound_tcp(service, port)
-            ]
-        return self._tcp[service.host]
+    def listener_to(self, address: str, port: int, chains: tuple[Chain, ...]) -> Resource:
+        """The listener for a port of an address."""
+        return self._listener(
+            (address, port, chains), lambda: listeners.outbound_to(address, port, chains)
+        )
+
+    def _listener(self, key: Hashable, make: Callable[[], Resource]) -> Resource:
+        """Listeners are kept by what they are made of, so that nothing has to be forgotten but for its number."""
+        if key not in self._listeners:
+            if len(self._listeners) >= _MOST_LISTENERS:
+                self._listeners.clear()
+            self._listeners[key] = make()
+        return self._listeners[key]
 
     def cluster_of(self, port: int) -> Targets:
         """What destinations of routes on a port are to Envoy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rollout.mesh.model.registry import Registry
@@ -40,9 +40,9 @@ def service_host(
     callers: frozenset[Caller],
 ) -> SharedHost:
     """The virtual host of a service's port, for callers of whom these conditions hold."""
-    short = f"{service.name}.{service.namespace}"
-    domains = [service.host, f"{short}.svc", short, *service.addresses]
-    if table is None:
+    # Addresses of declared hosts may be shared, and a domain may not.
+    domains = [*service.domains, *(() if service.hostname else service.addresses)]
+    if table is None or (not table.routes and (table.tcp or table.tls)):
         route = default_route(names.outbound(service.host, port))
         key = cluster_of.hash_of(Destination(host=service.host, port=port))
         if key is not None:
@@ -53,7 +53,8 @@ def service_host(
             table.routes, cluster_of, port=port, gateways=_IN_MESH, callers=callers
         )
     host = virtual_host(names.virtual_host(service.host, port), domains, routes)
-    return SharedHost(framed(host), framed(with_domains(host, [service.name])))
+    home = host if service.hostname else with_domains(host, [service.name])
+    return SharedHost(framed(host), framed(home))
 
 
 def other_hosts(
@@ -65,12 +66,19 @@ def other_hosts(
     for host in registry.mesh_hosts():
         if registry.canonical(host) in registry.services or _is_address(registry, host):
             continue
-        table = registry.mesh_tables(host)[0]
+        table = first_seen(registry.mesh_tables(host), callers)
+        if table is None:
+            continue
         routes = http_routes(
             table.routes, cluster_of, port=port, gateways=_IN_MESH, callers=callers
         )
         if host != "*" and routes:
             yield virtual_host(names.virtual_host(host, port), [host], routes)
+
+
+def first_seen(tables: Iterable[RouteTable], callers: frozenset[Caller]) -> RouteTable | None:
+    """The table in force for callers of whom these conditions hold."""
+    return next((table for table in tables if table.seen_by(callers)), None)
 
 
 def _is_address(registry: Registry, host: str) -> bool:

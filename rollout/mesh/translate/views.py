@@ -15,6 +15,7 @@ from rollout.mesh.model.registry import Dirty, Registry
 from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
 from rollout.mesh.translate.gatewaylisteners import PortListener
 from rollout.mesh.translate.gatewayroutes import port_routes
+from rollout.mesh.translate.outbound import outbound_listeners
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.shared import Shared
 
@@ -39,7 +40,7 @@ class Scope:
             service = self._shared.registry.services.get(host)
             made: list[Resource] = []
             ready: list[Resource] = []
-            if service is not None:
+            if service is not None and service.seen_from(self._namespace):
                 policy = self._shared.registry.policy(self._namespace, host)
                 made = self._shared.clusters(service, policy)
                 ready = self._shared.endpoints(service, policy, self._locality)
@@ -128,16 +129,11 @@ class View:
         ]
 
     def _sidecar_listeners(self) -> list[Resource]:
-        workload = self.proxy.workload
-        found = [listeners.virtual_outbound(), listeners.virtual_inbound(self.proxy)]
-        found += [
-            self._shared.http_listener(port, workload)
-            for port in self._shared.registry.routed_ports()
-            if port not in names.RESERVED_PORTS
+        return [
+            listeners.virtual_outbound(allow_any=self._shared.registry.allow_any),
+            listeners.virtual_inbound(self.proxy),
+            *outbound_listeners(self._shared, self.proxy),
         ]
-        for service in self._shared.registry.services.values():
-            found += self._shared.tcp_listeners(service)
-        return found
 
     def _bound_ports(self) -> tuple[list[gateways.BoundPort], list[Problem]]:
         chosen = gateways.selected(self._shared.registry.gateways.values(), self.proxy)
@@ -194,10 +190,6 @@ class Views:
         places = {(proxy.namespace, proxy.locality) for proxy in self._views}
         self._scopes = {place: s for place, s in self._scopes.items() if place in places}
 
-    def problems(self) -> set[Problem]:
-        """What of the mesh's objects could not be given to the proxies that they are for."""
-        return {problem for view in self._views.values() for problem in view.problems}
-
     def inject(self, faults: tuple[LeasedFault, ...]) -> dict[Proxy, Changed]:
         """These faults and no others are in force; answers, for each view that it concerns, the slots that changed."""
         self._faults = faults
@@ -207,6 +199,10 @@ class Views:
     def crowded_out(self) -> set[LeasedFault]:
         """Faults for which some proxy has no slot left."""
         return {fault for view in self._views.values() for fault in view.crowded_out}
+
+    def problems(self) -> set[Problem]:
+        """What of the mesh's objects could not be given to the proxies that they are for."""
+        return {problem for view in self._views.values() for problem in view.problems}
 
     def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
         """Takes up what changed; answers, for each view that it concerns, the names that changed."""
@@ -219,7 +215,7 @@ class Views:
             view.update_clusters(changed[names.CLUSTER])
             router = proxy.type is ProxyType.ROUTER
             edge = router and (dirty.gateways or dirty.credentials)
-            if dirty.services or edge:
+            if dirty.services or edge or (dirty.connections and not router):
                 changed |= view.update_listeners()
             if ports or (router and dirty.gateways):
                 changed[names.ROUTES] = view.update_routes(ports)

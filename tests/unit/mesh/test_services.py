@@ -20,7 +20,7 @@ Json = dict[str, Any]
         ({"port": 80, "name": "HTTP2-api"}, Protocol.HTTP2),
         ({"port": 80, "name": "grpc"}, Protocol.GRPC),
         ({"port": 80, "name": "grpc-web"}, Protocol.HTTP),
-        ({"port": 443, "name": "https"}, Protocol.TCP),
+        ({"port": 443, "name": "https"}, Protocol.TLS),
         ({"port": 80, "name": "web"}, Protocol.AUTO),
         ({"port": 80}, Protocol.AUTO),
         ({"port": 3306}, Protocol.TCP),

@@ -1,0 +1,46 @@
+"""Which listeners a sidecar has for what leaves its application: by port for HTTP and names, by address for the rest."""
+
+from __future__ import annotations
+
+from rollout.mesh.model.proxy import Proxy
+from rollout.mesh.model.routing import Caller
+from rollout.mesh.model.service import Service
+from rollout.mesh.translate import names
+from rollout.mesh.translate.opaque import Chain, distinct, service_chains
+from rollout.mesh.translate.resource import Resource
+from rollout.mesh.translate.shared import Shared
+from rollout.mesh.translate.sidecars import first_seen
+
+
+def outbound_listeners(shared: Shared, proxy: Proxy) -> list[Resource]:
+    """All of them; those that other proxies have too are made once."""
+    callers = shared.callers(proxy.caller)
+    found: list[Resource] = []
+    by_port: dict[int, list[Chain]] = {port: [] for port in shared.registry.routed_ports()}
+    for service in shared.registry.opaque_services():
+        if not service.seen_from(proxy.namespace):
+            continue
+        for number, chains in _chains(shared, service, callers).items():
+            addresses = [each for each in service.addresses if "/" not in each]
+            found += [shared.listener_to(address, number, chains) for address in addresses]
+            # A headless Service's connections go to the pod that they are for; a declared host's have no other address.
+            if service.hostname and not addresses:
+                by_port.setdefault(number, []).extend(chains)
+    for port, wanted in sorted(by_port.items()):
+        if port not in names.RESERVED_PORTS:
+            found.append(shared.listener_any(port, proxy.workload, distinct(wanted)))
+    return found
+
+
+def _chains(
+    shared: Shared, service: Service, callers: frozenset[Caller]
+) -> dict[int, tuple[Chain, ...]]:
+    tables = (t for t in shared.registry.mesh_tables(service.host) if t.tcp or t.tls)
+    table = first_seen(tables, callers)
+    return {
+        port.number: distinct(
+            service_chains(service, port, table, shared.cluster_of(port.number), callers)
+        )
+        for port in service.ports
+        if port.protocol.opaque
+    }
