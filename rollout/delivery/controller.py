@@ -21,7 +21,10 @@ from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
     CONFIG_MAP,
+    HORIZONTAL_POD_AUTOSCALER,
     METRIC_TEMPLATE,
+    POD_DISRUPTION_BUDGET,
+    SCALED_OBJECT,
     SECRET,
     Kind,
 )
@@ -320,11 +323,11 @@ class _Delivery:
 def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     """A store for every kind that delivery reads; configs only where they are tracked."""
     router = router_for(settings.mesh_provider)
-    always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, *TARGETS)
+    always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, *TARGETS, *_GUARDS)
     kinds = (*always, *(router.kinds() if router else ()))
     stores = {kind: cache.watch(kind) for kind in kinds}
     # Canaries may name other routes than the controller's; few clusters have them all.
-    for kind in routed_kinds():
+    for kind in (*routed_kinds(), SCALED_OBJECT):
         if kind not in stores:
             stores[kind] = cache.watch(kind, optional=True, definitions=True)
     for kind in (CONFIG_MAP, SECRET):
@@ -334,6 +337,7 @@ def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     return stores
 
 
+_GUARDS = (HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET)
 # Neither is ever copied to a primary, and both may be large and many.
 _BULKY_SECRETS = frozenset({"helm.sh/release.v1", "kubernetes.io/service-account-token"})
 

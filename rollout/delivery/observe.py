@@ -14,13 +14,16 @@ from rollout.api.kinds import (
     CANARY,
     CONFIG_MAP,
     METRIC_TEMPLATE,
+    POD_DISRUPTION_BUDGET,
     SECRET,
     SERVICE,
+    STATEFUL_SET,
     Kind,
 )
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.objects.configs import ConfigRef, is_tracked, referenced_configs
 from rollout.delivery.objects.metadata import canary_name, primary_name
+from rollout.delivery.objects.scalers import SCALERS, scaler_of
 from rollout.delivery.routing import router_of
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.delivery.status import Status
@@ -32,7 +35,10 @@ from rollout.kube.store import Change, Store
 _BY_TARGET = "target"
 _BY_APEX = "apex"
 _BY_CONFIG = "config"
+_BY_SCALER = "scaler"
+_BY_GOVERNING = "governing"
 _SUFFIXES = ("", "-primary", "-canary")
+_GUARDS = frozenset({*SCALERS.values(), POD_DISRUPTION_BUDGET})
 
 
 class Observer:
@@ -44,6 +50,8 @@ class Observer:
         self._parsed: dict[Key, tuple[tuple[str, int], Canary | InvalidObject]] = {}
         stores[CANARY].index(_BY_TARGET, _target_of)
         stores[CANARY].index(_BY_APEX, _apex_of)
+        stores[CANARY].index(_BY_SCALER, _scaler_of)
+        stores[STATEFUL_SET].index(_BY_GOVERNING, _governing_of)
         for kind in WORKLOADS:
             stores[kind].index(_BY_CONFIG, _configs_of(kind))
 
@@ -86,11 +94,37 @@ class Observer:
         if kind in WORKLOADS:
             names = (key.name, key.name.removesuffix("-primary"))
             return {each for name in names for each in self._by_target(Key(key.namespace, name))}
+        if kind in _GUARDS:
+            return self._guarded_by(change) if _says_otherwise(change) else set()
         apexes = {key.name.removesuffix(suffix) for suffix in _SUFFIXES}
-        return {
+        found = {
             key_of(canary)
             for name in apexes
             for canary in self._stores[CANARY].by_index(_BY_APEX, Key(key.namespace, name))
+        }
+        return found | self._governed_by(key) if kind == SERVICE else found
+
+    def _guarded_by(self, change: Change) -> set[Key]:
+        """The canaries that a scaler or a budget is about; whose pods a budget selects is seen in the snapshot."""
+        kind, (namespace, name) = change.kind, change.key
+        canaries = self._stores[CANARY]
+        if kind == POD_DISRUPTION_BUDGET:
+            return {key_of(each) for each in canaries.list(namespace)}
+        return {
+            key_of(each)
+            for source in (name, name.removesuffix("-primary"))
+            for each in canaries.by_index(_BY_SCALER, (kind, Key(namespace, source)))
+        }
+
+    def _governed_by(self, service: Key) -> set[Key]:
+        names = (service.name, service.name.removesuffix("-primary"))
+        return {
+            each
+            for name in names
+            for workload in self._stores[STATEFUL_SET].by_index(
+                _BY_GOVERNING, Key(service.namespace, name)
+            )
+            for each in self._by_target(key_of(workload))
         }
 
     def _by_target(self, target: Key) -> set[Key]:
@@ -114,12 +148,26 @@ class Observer:
             for name in (target.name, primary_name(target.name)):
                 if (found := self._stores[workloads].get(namespace, name)) is not None:
                     yield workloads, found
+                    yield from self._beside(workloads, found)
+        if scaler := scaler_of(canary):
+            for name in (scaler[1], primary_name(scaler[1])):
+                if (found := self._stores[scaler[0]].get(namespace, name)) is not None:
+                    yield scaler[0], found
+        for budget in self._stores[POD_DISRUPTION_BUDGET].list(namespace):
+            yield POD_DISRUPTION_BUDGET, budget
         router = router_of(canary, self._settings.mesh_provider)
         for apex in _apex_of(canary):
             for kind in (SERVICE, *(router.kinds() if router else ())):
                 for name in (apex.name, primary_name(apex.name), canary_name(apex.name)):
                     if (found := self._stores[kind].get(namespace, name)) is not None:
                         yield kind, found
+
+    def _beside(self, kind: Kind, workload: Object) -> Iterator[tuple[Kind, Object]]:
+        """The Service that gives a StatefulSet's pods their names, and the primary's."""
+        for governing in _governing_of(workload) if kind == STATEFUL_SET else ():
+            for name in (governing.name, primary_name(governing.name)):
+                if (found := self._stores[SERVICE].get(governing.namespace, name)) is not None:
+                    yield SERVICE, found
 
     def _configs(self, canary: Object, key: Key) -> dict[ConfigRef, Object]:
         kind = target_of(canary)
@@ -177,6 +225,27 @@ def _apex_of(canary: Object) -> Iterator[Key]:
     route = (spec.get("routeRef") or {}).get("name")
     if isinstance(route, str) and route:
         yield Key(namespace, route)
+
+
+def _scaler_of(canary: Object) -> Iterator[tuple[Kind, Key]]:
+    if scaler := scaler_of(canary):
+        yield scaler[0], Key(canary["metadata"]["namespace"], scaler[1])
+
+
+def _governing_of(workload: Object) -> Iterator[Key]:
+    if name := workload["spec"].get("serviceName"):
+        yield Key(workload["metadata"]["namespace"], name)
+
+
+def _says_otherwise(change: Change) -> bool:
+    """Whether more than a status changed: those of scalers and budgets move with every pod."""
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return True
+    parts = ("labels", "annotations", "ownerReferences")
+    return old.get("spec") != new.get("spec") or any(
+        old["metadata"].get(part) != new["metadata"].get(part) for part in parts
+    )
 
 
 def _templates_of(canary: Object) -> Iterator[Key]:

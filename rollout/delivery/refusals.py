@@ -27,6 +27,7 @@ class Refusal(Enum):
     TARGET_NOT_FOUND = auto()
     TARGET_UNUSABLE = auto()
     TARGET_SHARED = auto()
+    SCALER_UNUSABLE = auto()
     PRIMARY_MISSING = auto()
     PRIMARY_NOT_READY = auto()
     CANARY_NOT_READY = auto()
@@ -64,6 +65,7 @@ NAMES: Mapping[Refusal, Names] = {
     Refusal.TARGET_NOT_FOUND: _own("TargetNotFound", "target_not_found"),
     Refusal.TARGET_UNUSABLE: _own("TargetUnusable", "target_unusable"),
     Refusal.TARGET_SHARED: _own("TargetShared", "target_shared"),
+    Refusal.SCALER_UNUSABLE: _own("ScalerUnusable", "scaler_unusable"),
     Refusal.PRIMARY_MISSING: _own("PrimaryMissing", "primary_missing"),
     Refusal.PRIMARY_NOT_READY: _flaggers("PrimaryNotReady", "primary_not_ready"),
     Refusal.CANARY_NOT_READY: _flaggers("CanaryNotReady", "canary_not_ready"),

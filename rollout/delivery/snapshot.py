@@ -78,6 +78,11 @@ class Snapshot:
         """One of the objects, or None where there is none of that name."""
         return self.objects.get((kind, name))
 
+    def all_seen(self, kind: Kind) -> Objects:
+        """Those of a kind, by name."""
+        found = sorted(name for each, name in self.objects if each == kind)
+        return [self.objects[kind, name] for name in found]
+
     @property
     def target_name(self) -> str:
         """The target's name; empty where the canary does not say."""

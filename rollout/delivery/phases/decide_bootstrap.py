@@ -21,6 +21,8 @@ def decide_bootstrap(here: Situation) -> Decision:
             status=here.fresh_status.enter(Phase.INITIALIZING, here.now, kind=here.kind),
             probe_metrics=not here.canary.spec.skip_analysis,
         )
+    if problem := here.scaler_problem:
+        return here.refuse(Refusal.SCALER_UNUSABLE, problem)
     foundation = here.sides()
     if here.primary is None:
         return Decision(
@@ -52,7 +54,7 @@ def create_primary(here: Situation) -> Apply:
 def _hand_over(here: Situation) -> Decision:
     if obstacle := here.obstacle:
         return here.refuse(Refusal.ROUTE_REFUSED, obstacle)
-    actions: tuple[Action, ...] = (*here.services(), here.set_routes(0))
+    actions: tuple[Action, ...] = (*here.guards(), *here.services(), here.set_routes(0))
     if here.target_kind.pods(here.target):
         settle = Settle(here.snapshot.settings.settle_seconds)
         actions = (*actions, settle, *here.scale_to_zero())

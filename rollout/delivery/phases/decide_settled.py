@@ -27,7 +27,13 @@ def decide_settled(here: Situation) -> Decision:
         if here.revision != status.last_applied_spec:
             # Back at the promoted template by hand: what failed before is a change again if it returns.
             status = replace(status, last_applied_spec=here.revision)
-        return Decision(actions=here.kept(share), status=status)
+        # While the canary has the traffic after all, its scaler has to go on.
+        asleep = here.asleep() if not share else ()
+        promoted = here.revision == status.last_promoted_spec
+        guards = here.guards() if promoted else ()
+        return Decision(actions=(*here.kept(share), *guards, *asleep), status=status)
+    if problem := here.scaler_problem:
+        return here.refuse(Refusal.SCALER_UNUSABLE, problem, share=share)
     state = here.primary_ready
     if not here.canary.spec.skip_analysis and not isinstance(state, Ready) and state is not None:
         message = f"{here.primary_name} not ready: {state.message}"

@@ -20,8 +20,11 @@ from rollout.api.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
     GRPC_ROUTE,
+    HORIZONTAL_POD_AUTOSCALER,
     HTTP_ROUTE,
     METRIC_TEMPLATE,
+    POD_DISRUPTION_BUDGET,
+    SCALED_OBJECT,
     SECRET,
     SERVICE,
     STATEFUL_SET,
@@ -39,6 +42,7 @@ from rollout.delivery.routing.istio import IstioRouter
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.judge.checks import Answer, Check, QueryFailed, Source, Value
 from rollout.judge.thresholds import Measure
+from rollout.judge.trials import Observation, Observed, Trial
 from rollout.kube.diff import exact_patch, merge_patch
 from rollout.kube.errors import Conflict, KubeError, NotFound
 from rollout.kube.objects import Key, Object, key_of, version_of
@@ -54,6 +58,9 @@ KINDS = (
     SERVICE,
     CONFIG_MAP,
     SECRET,
+    HORIZONTAL_POD_AUTOSCALER,
+    SCALED_OBJECT,
+    POD_DISRUPTION_BUDGET,
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
     HTTP_ROUTE,
@@ -185,6 +192,9 @@ class World:
         self.calls: list[HookCall] = []
         self.said: dict[str, Outcome] = {}
         self.alerts: list[str] = []
+        self.trial: Trial | None = None
+        self.looks: list[Observation] = []
+        self.trouble = ""
         self.deaths = 0
         self.witnesses: list[Callable[[Kind, Object, Object], None]] = []
         self.stuck: set[str] = set()
@@ -199,6 +209,7 @@ class World:
 
     def restart(self) -> None:
         """A new process: nothing is remembered but what the cluster has."""
+        self.looks.clear()
         self.writes_left = None
         self.registry = CollectorRegistry()
         self._reconciler = Reconciler(
@@ -210,6 +221,7 @@ class World:
             probe=self._probe,
             hooks=Desk(self),
             alert=self._alert,
+            trials=self,
             clock=lambda: self.now,
         )
 
@@ -413,6 +425,16 @@ class World:
             Measure.DURATION: self.duration,
             Measure.CUSTOM: self.custom,
         }[check.measure]
+
+    def observed(self, key: Key) -> Observed:
+        return Observed(tuple(self.looks), self.trouble)
+
+    def follow(self, key: Key, trial: Trial | None, written: datetime | None) -> None:
+        self.trial = trial
+        if trial is None:
+            self.looks.clear()
+        elif written is not None:
+            self.looks = [look for look in self.looks if look.at > written]
 
     async def online(self, address: str) -> QueryFailed | None:
         return None
