@@ -13,10 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from rollout.api.chaos import LEASE_LABEL
 from rollout.api.kinds import CHAOS_EXPERIMENT, ENDPOINT_SLICE, LEASE, NODE, POD, SECRET, SERVICE
@@ -56,13 +52,15 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 class Options:
     """What the process is told; without `injection` it injects nothing, which tests do.
 
-    Secrets are read in `credential_namespaces` only, which are those of gateways.
+    Secrets are read in `credential_namespaces` only, which are those of gateways. Without `allow_any`, nothing goes to
+    hosts that nobody has declared.
     """
 
     kubeconfig: str | None = None
     context: str | None = None
     system_namespace: str = "rollout-system"
     credential_namespaces: tuple[str, ...] = ()
+    allow_any: bool = True
     cluster_domain: str = DOMAIN
     injection: InjectionConfig | None = None
     xds_address: str = "[::]:15010"
@@ -208,7 +206,7 @@ class ControlPlane:
             if self._options.health_port:
                 group.create_task(serve(health, "0.0.0.0", self._options.health_port))  # noqa: S104
             if self._options.debug_port:
-                debug = debug_app(self.hub)
+                debug = debug_app(self.hub, self.registry, self._options.injection)
                 group.create_task(serve(debug, "127.0.0.1", self._options.debug_port))
             if self._admission is not None:
                 group.create_task(self._admission.run())
@@ -229,20 +227,6 @@ class ControlPlane:
             await asyncio.Event().wait()
         finally:
             await self._server.stop()
-
-
-def debug_app(hub: Hub) -> Starlette:
-    """Istio's debug pages: which proxies are connected, and whether they have what they should."""
-
-    async def syncz(_request: Request) -> Response:
-        return JSONResponse(
-            [
-                {"proxy": connection.id, "synced": connection.stream.synced}
-                for connection in hub.clients
-            ]
-        )
-
-    return Starlette(routes=[Route("/debug/syncz", syncz)])
 
 
 def _services_of(piece: Object) -> Iterator[tuple[str, str]]:

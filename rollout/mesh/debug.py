@@ -1,6 +1,6 @@
 """The control plane's debug pages, as Istio's on port 8080: who is connected, who has what, which services are known.
 
-Read-only, on loopback. Says names and versions, never contents: a Secret's are nobody's here.
+Changes nothing, on loopback. Says names and versions, never contents: a Secret's are nobody's here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rollout.mesh.hub import Hub
+from rollout.mesh.inject.config import InjectionConfig
+from rollout.mesh.inject.inject import inject
 from rollout.mesh.metrics import short
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.xds.server import Connection
@@ -22,8 +24,11 @@ _TYPES = ("cds", "lds", "eds", "rds", "sds")
 _NOT_SENT = "NOT SENT"
 
 
-def debug_app(hub: Hub, registry: Registry) -> Starlette:
-    """`/debug/syncz`, `/debug/config_dump?proxyID=POD.NAMESPACE`, `/debug/registryz` and `/debug/endpointz`."""
+def debug_app(hub: Hub, registry: Registry, injection: InjectionConfig | None) -> Starlette:
+    """`/debug/syncz`, `/debug/config_dump?proxyID=POD.NAMESPACE`, `/debug/registryz` and `/debug/endpointz`.
+
+    `POST /debug/inject` answers the patch that the webhook would, to a `{"namespace": …, "object": POD}`.
+    """
 
     async def syncz(_request: Request) -> Response:
         connected = sorted(hub.clients, key=lambda each: each.id)
@@ -45,8 +50,15 @@ def debug_app(hub: Hub, registry: Registry) -> Starlette:
             {host: _endpoints(registry, host) for host in sorted(registry.endpoints)}
         )
 
+    async def injected(request: Request) -> Response:
+        asked = await request.json()
+        if injection is None or not isinstance(asked, dict) or not asked.get("object"):
+            return JSONResponse({"error": "no injector here, or no object"}, status_code=400)
+        return JSONResponse(inject(asked["object"], str(asked.get("namespace", "")), injection))
+
     pages = (syncz, config_dump, registryz, endpointz)
-    return Starlette(routes=[Route(f"/debug/{page.__name__}", page) for page in pages])
+    routes = [Route(f"/debug/{page.__name__}", page) for page in pages]
+    return Starlette(routes=[*routes, Route("/debug/inject", injected, methods=["POST"])])
 
 
 def _sync(connection: Connection, pod: tuple[str, str]) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ async def page(
     *,
     method: str = "GET",
     params: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> str:
     """The page's text. Raises CommandFailed where it cannot be had."""
     query = tuple((params or {}).items())
@@ -39,6 +40,7 @@ async def page(
             url=address + path,
             method=method,
             params=query,
+            body=body,
             timeout=_TIMEOUT_SECONDS,
             largest=_LARGEST_PAGE,
         )
@@ -94,3 +96,19 @@ async def debug(client: Client, pod: Object, path: str, **params: str) -> Any:
         client, metadata["namespace"], metadata["name"], DEBUG_PORT, path, params=params
     )
     return json.loads(text)
+
+
+async def injection(client: Client, plane: Object, namespace: str, pod: Object) -> list[Object]:
+    """The JSON patch by which a control plane would give the pod a proxy."""
+    metadata = plane["metadata"]
+    text = await page(
+        client,
+        metadata["namespace"],
+        metadata["name"],
+        DEBUG_PORT,
+        "/debug/inject",
+        method="POST",
+        body=json.dumps({"namespace": namespace, "object": pod}).encode(),
+    )
+    found: list[Object] = json.loads(text)
+    return found

@@ -12,6 +12,7 @@ from rollout.cli.proxy import dump
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.debug import debug_app
+from rollout.mesh.inject.config import InjectionConfig
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh.support import (
@@ -27,7 +28,13 @@ from tests.waiting import until
 
 
 def pages_of(plane: ControlPlane) -> httpx2.AsyncClient:
-    app = httpx2.ASGITransport(app=debug_app(plane.hub, plane.registry))
+    app = httpx2.ASGITransport(
+        app=debug_app(
+            plane.hub,
+            plane.registry,
+            InjectionConfig(image="rollout:1", discovery_address="mesh:15012"),
+        )
+    )
     return httpx2.AsyncClient(transport=app, base_url="http://debug")
 
 
@@ -94,3 +101,8 @@ async def test_a_proxy_and_its_control_plane_say_the_same(
             nobody = await pages.get("/debug/config_dump", params={"proxyID": "nobody.here"})
             assert nobody.status_code == 404
             assert "nobody.here" in nobody.json()["error"]
+
+            pod = {"metadata": {"name": "catalog"}, "spec": {"containers": [{"name": "app"}]}}
+            asked = {"namespace": namespace, "object": pod}
+            patch = (await pages.post("/debug/inject", json=asked)).json()
+            assert "/spec/initContainers" in {each["path"] for each in patch}
