@@ -5,6 +5,7 @@ Knows prometheus_client and the nouns of delivery; counts, and decides nothing.
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -76,13 +77,17 @@ class DeliveryMetrics:
             "rollout_query_errors", "Queries without an answer.", ("retriable",), registry=registry
         )
         self._known: dict[Key, str] = {}
+        self._using: Counted[Key] = Counted()
+        self._namespaces: Counted[str] = Counted()
+        self._metrics_of: dict[Key, set[str]] = {}
 
     def looked(self, seen: Snapshot, decision: Decision, seconds: float) -> None:
         """One look was taken and its decision carried out."""
         key, target = Key(seen.namespace, seen.name), seen.target_name
         if key not in self._known:
             self._known[key] = target
-            self._count(key.namespace)
+            self._using[Key(key.namespace, target)] += 1
+            self._count(key.namespace, 1)
         self._duration.labels(target, key.namespace).observe(seconds)
         self._status.labels(target, key.namespace).set(_outcome(decision.status.phase))
         for action in decision.actions:
@@ -98,7 +103,9 @@ class DeliveryMetrics:
         """Checks were made."""
         for check, answer in zip(checks, answers, strict=True):
             if isinstance(answer, Value):
-                labels = (seen.target_name, seen.namespace, check.metric)
+                target = Key(seen.namespace, seen.target_name)
+                self._metrics_of.setdefault(target, set()).add(check.metric)
+                labels = (target.name, target.namespace, check.metric)
                 self._analysis.labels(*labels).set(answer.value)
             elif isinstance(answer, QueryFailed):
                 self._query_errors.labels(str(answer.retriable).lower()).inc()
@@ -113,19 +120,25 @@ class DeliveryMetrics:
 
     def gone(self, key: Key) -> None:
         """A canary was deleted: its series end."""
-        target = self._known.pop(key, None)
-        if target is None:
+        name = self._known.pop(key, None)
+        if name is None:
             return
-        self._count(key.namespace)
-        if target in (self._known[k] for k in self._known if k.namespace == key.namespace):
+        self._count(key.namespace, -1)
+        target = Key(key.namespace, name)
+        self._using[target] -= 1
+        if self._using[target]:
             return
-        for series in (self._status, self._duration, self._analysis):
-            series.remove_by_labels({"namespace": key.namespace, "name": target})
-        for workload in (target, primary_name(target)):
-            self._weight.remove_by_labels({"namespace": key.namespace, "workload": workload})
+        del self._using[target]
+        for series in (self._status, self._duration):
+            series.remove(target.name, target.namespace)
+        for metric in self._metrics_of.pop(target, ()):
+            self._analysis.remove(target.name, target.namespace, metric)
+        for workload in (target.name, primary_name(target.name)):
+            self._weight.remove(workload, target.namespace)
 
-    def _count(self, namespace: str) -> None:
-        self._total.labels(namespace).set(sum(k.namespace == namespace for k in self._known))
+    def _count(self, namespace: str, more: int) -> None:
+        self._namespaces[namespace] += more
+        self._total.labels(namespace).set(self._namespaces[namespace])
 
     def _finished(self, seen: Snapshot, phase: Phase) -> None:
         if not isinstance(seen.canary, Canary):

@@ -46,8 +46,14 @@ async def test_flaggers_series() -> None:
 
 async def test_the_series_of_a_canary_end_with_it() -> None:
     world = await initialized()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    metric = {"metric": "request-duration", **TARGET}
+    assert value(world, "flagger_canary_metric_analysis", **metric) == 12
     world.remove(CANARY, KEY.name)
     await world.look()
+    assert value(world, "flagger_canary_metric_analysis", **metric) is None
     assert value(world, "flagger_canary_total", namespace="shop") == 0
     assert value(world, "flagger_canary_status", **TARGET) is None
     assert value(world, "flagger_canary_weight", workload="catalog", namespace="shop") is None
