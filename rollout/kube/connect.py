@@ -12,6 +12,8 @@ import socket
 import weakref
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration, rest
@@ -35,6 +37,7 @@ async def api_client(kubeconfig: str | None, context: str | None, pool_size: int
         ) from error
     configuration.retries = None
     configuration.connection_pool_maxsize = pool_size
+    _look_for_proxies(configuration)
     client = ApiClient(configuration)
     client.rest_client = _Connections(configuration)
     return client
@@ -56,6 +59,14 @@ async def _configure(
         persist_config=False,
     )
     configuration.refresh_api_key_hook = _renewal(loader)
+
+
+def _look_for_proxies(configuration: Configuration) -> None:
+    """Once: aiohttp would look for them, and into ~/.netrc, before each request, in a thread."""
+    configuration.client_session_kwargs = {"trust_env": False}
+    server = urlsplit(configuration.host)
+    if configuration.proxy is None and not proxy_bypass(server.hostname or ""):
+        configuration.proxy = getproxies().get(server.scheme)
 
 
 class _Connections(rest.RESTClientObject):  # type: ignore[misc]  # the official client is untyped

@@ -41,6 +41,25 @@ async def test_a_rotated_token_is_read_again(
 
 
 @pytest.mark.parametrize(
+    ("spared", "proxy"), [("", "http://proxy:3128"), ("10.0.0.0/8,10.0.0.1", None)]
+)
+async def test_a_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spared: str, proxy: str | None
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", spared)
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        "current-context: x\ncontexts: [{name: x, context: {cluster: x, user: x}}]\n"
+        "clusters: [{name: x, cluster: {server: 'https://10.0.0.1:6443'}}]\n"
+        "users: [{name: x, user: {}}]\n"
+    )
+    api = await api_client(str(path), None, 4)
+    assert api.rest_client.proxy == proxy
+    await api.close()
+
+
+@pytest.mark.parametrize(
     "text", ["", "clusters: 1", "current-context: x\ncontexts: []\nclusters: []\nusers: []\n"]
 )
 async def test_an_unusable_kubeconfig_is_one_sentence(tmp_path: Path, text: str) -> None:
