@@ -61,6 +61,8 @@ def plan_checks(here: Situation) -> Plan:
     for part in (_checks_of, _template_checks):
         for index, metric in enumerate(here.canary.spec.analysis.metrics):
             path = f"spec.analysis.metrics[{index}]"
+            if metric.compared_only:
+                continue
             try:
                 checks.extend(part(here, metric, path))
             except BrokenCheckError as error:
@@ -218,7 +220,7 @@ def _check(
     )
     allowed = metric.threshold_range
     bounds = (
-        Bounds.of_threshold(measure, metric.threshold or 0)
+        Bounds.of_threshold(measure, metric.threshold or 0.0)
         if allowed is None
         else Bounds(min=allowed.min, max=allowed.max)
     )

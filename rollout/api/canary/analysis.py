@@ -152,6 +152,12 @@ class CanaryMetric(Model):
         """Whether its query is built in."""
         return self.name in BUILTIN_METRICS
 
+    @property
+    def compared_only(self) -> bool:
+        """Whether it is compared with the primary and has no bounds of its own."""
+        unbounded = self.threshold is None and self.threshold_range is None
+        return self.direction is not None and unbounded
+
     def problems(self) -> Iterator[Problem]:
         """A metric that nothing can be asked for."""
         if not (self.builtin or self.query or self.template_ref):

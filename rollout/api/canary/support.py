@@ -201,7 +201,8 @@ def _notices(canary: Canary, minimum: timedelta) -> Iterator[FieldError]:
         )
     for index, metric in enumerate(analysis.metrics):
         path = f"spec.analysis.metrics[{index}]"
-        if metric.threshold_range is None and metric.threshold is None:
+        judged = metric.direction or (metric.builtin and analysis.judge)
+        if not judged and metric.threshold_range is None and metric.threshold is None:
             yield FieldError(path, "has no thresholdRange, which is read as threshold 0", "add one")
         if metric.threshold_range is not None and metric.threshold is not None:
             yield FieldError(f"{path}.threshold", "is not used: thresholdRange holds", "remove it")
