@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rollout.api.kinds import CANARY, DEPLOYMENT, VIRTUAL_SERVICE
+from rollout.api.kinds import CANARY, SERVICE, VIRTUAL_SERVICE, Kind
+from rollout.delivery.targets import WORKLOADS
 from rollout.judge.checks import Value
-from tests.unit.delivery.world import KEY, World, canary, deployment
+from tests.unit.delivery.world import KEY, World, canary, target, target_ref
 
 
 async def initialize(world: World) -> None:
@@ -79,11 +80,21 @@ STORIES: dict[str, tuple[Story, dict[str, object]]] = {
         for how, story in (("promoted", promote_listed), ("rolled back", roll_back))
     },
     "deleted": (delete, {"revertOnDeletion": True}),
+    **{
+        f"{how}, {kind}": (story, {**spec, "targetRef": target_ref(kind)})
+        for kind in ("DaemonSet", "StatefulSet", "Service")
+        for how, story, spec in (
+            ("promoted", promote, {}),
+            ("rolled back", roll_back, {}),
+            ("deleted", delete, {"revertOnDeletion": True}),
+        )
+    },
 }
 
 
 async def told(story: Story, spec: dict[str, object], writes: int | None) -> World:
-    world = World(deployment(), canary(**spec))
+    release = canary(**spec)
+    world = World(target(release["spec"]["targetRef"]["kind"]), release)
     world.writes_left = writes
     await story(world)
     return world
@@ -94,9 +105,11 @@ def outcome(world: World) -> dict[str, object]:
     status.pop("lastTransitionTime", None)
     status.pop("conditions", None)
     status.pop("analysis", None)  # what was measured right before it was killed is not known
+    kinds: tuple[Kind, ...] = (*WORKLOADS, SERVICE)
     workloads = {
-        each["metadata"]["name"]: (each["spec"]["replicas"], each["spec"]["template"])
-        for each in world.stores[DEPLOYMENT].list()
+        (kind.kind, each["metadata"]["name"]): each["spec"]
+        for kind in kinds
+        for each in world.stores[kind].list()
     }
     return {
         "status": status,

@@ -40,6 +40,8 @@ from rollout.delivery.reconcile import Reconciler
 from rollout.delivery.routing import router_of
 from rollout.delivery.routing.istio import IstioRouter
 from rollout.delivery.snapshot import Settings, Snapshot
+from rollout.delivery.targets import TARGETS, WORKLOADS, target_of
+from rollout.delivery.targets.target import Target
 from rollout.judge.checks import Answer, Check, QueryFailed, Source, Value
 from rollout.judge.thresholds import Measure
 from rollout.judge.trials import Observation, Observed, Trial
@@ -125,6 +127,30 @@ def deployment(image: str = "catalog:1", replicas: int = 2, **pod: Any) -> Objec
             },
         },
     }
+
+
+NODES = 3
+
+
+def target(kind: str = "Deployment", **pod: Any) -> Object:
+    """A target of this kind, for a canary with `target_ref(kind)`."""
+    made = deployment(**pod)
+    made["kind"] = kind
+    match kind:
+        case "DaemonSet":
+            del made["spec"]["replicas"]
+        case "StatefulSet":
+            made["spec"]["serviceName"] = "catalog"
+        case "Service":
+            ports = [{"name": "http", "port": 80, "targetPort": 3000, "protocol": "TCP"}]
+            selector = {"app": "catalog", "image": "catalog-1"}
+            made |= {"apiVersion": "v1", "spec": {"selector": selector, "ports": ports}}
+    return made
+
+
+def target_ref(kind: str) -> Object:
+    """`spec.targetRef` of a canary for `target(kind)`."""
+    return {"apiVersion": target(kind)["apiVersion"], "kind": kind, "name": "catalog"}
 
 
 def merged(target: Object, patch: Mapping[str, Any]) -> Object:
@@ -240,7 +266,7 @@ class World:
         raise AssertionError(f"it never comes to rest: {self.writes[-12:]}")
 
     async def settle(self) -> None:
-        """Let the Deployment controller finish its work, and the canary look, until nothing moves."""
+        """Let the workloads' controllers finish their work, and the canary look, until nothing moves."""
         for _ in range(10):
             await self.look()
             if not self.roll():
@@ -287,12 +313,19 @@ class World:
         weights = router.weights(release, self.get)
         return (weights.primary, weights.canary) if weights else None
 
+    @property
+    def target_kind(self) -> Target:
+        return target_of(self.need(CANARY, KEY.name))
+
     def replicas(self, name: str = "catalog") -> int:
-        return int(self.need(DEPLOYMENT, name)["spec"]["replicas"])
+        return self.target_kind.pods(self.need(self.target_kind.kind, name))
 
     def image(self, name: str) -> str:
-        template = self.need(DEPLOYMENT, name)["spec"]["template"]
-        return str(template["spec"]["containers"][0]["image"])
+        """The revision that a workload runs, or that a Service selects."""
+        spec = self.need(self.target_kind.kind, name)["spec"]
+        if not self.target_kind.makes_pods:
+            return str(spec["selector"]["image"]).replace("-", ":")
+        return str(spec["template"]["spec"]["containers"][0]["image"])
 
     # What users and the cluster do.
 
@@ -325,9 +358,12 @@ class World:
         self.put(merged(copy.deepcopy(self.need(kind, name)), patch), kind)
 
     def new_image(self, image: str) -> None:
-        target = copy.deepcopy(self.need(DEPLOYMENT, "catalog"))
-        target["spec"]["template"]["spec"]["containers"][0]["image"] = image
-        self.put(target)
+        changed = copy.deepcopy(self.need(self.target_kind.kind, "catalog"))
+        if self.target_kind.makes_pods:
+            changed["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        else:
+            changed["spec"]["selector"]["image"] = image.replace(":", "-")
+        self.put(changed)
 
     def remove(self, kind: Kind, name: str) -> None:
         obj = copy.deepcopy(self.need(kind, name))
@@ -336,11 +372,12 @@ class World:
         self.stores[kind].remove(obj)
 
     def roll(self) -> bool:
-        """The Deployment controller finishes every rollout that is not stuck; whether anything changed."""
+        """The workloads' controllers finish every rollout that is not stuck; whether anything changed."""
         moved = False
-        for each in self.stores[DEPLOYMENT].list():
-            if each["metadata"]["name"] not in self.stuck:
-                moved |= self.report(each["metadata"]["name"])
+        for kind in WORKLOADS:
+            for each in self.stores[kind].list():
+                if each["metadata"]["name"] not in self.stuck:
+                    moved |= self.report(each["metadata"]["name"], kind)
         for kind in _GATEWAYS if self.accepting else ():
             for each in self.stores[kind].list():
                 moved |= self.accept(kind, each)
@@ -357,15 +394,20 @@ class World:
         self.put({**route, "status": status}, kind)
         return True
 
-    def report(self, name: str, *, available: int | None = None, **status: Any) -> bool:
-        """Set a Deployment's status as its controller would: all pods updated, `available` of them serving."""
-        each = self.need(DEPLOYMENT, name)
-        wanted = each["spec"]["replicas"]
+    def report(
+        self, name: str, kind: Kind = DEPLOYMENT, *, available: int | None = None, **status: Any
+    ) -> bool:
+        """Set a workload's status as its controller would: all pods updated, `available` of them serving."""
+        each = self.need(kind, name)
+        wanted = TARGETS[kind].pods(each)
+        fields = ("replicas", "updatedReplicas", "availableReplicas")
+        if kind == DAEMON_SET:
+            wanted *= NODES
+            fields = ("desiredNumberScheduled", "updatedNumberScheduled", "numberAvailable")
         new = {
             "observedGeneration": each["metadata"]["generation"],
-            "replicas": wanted,
-            "updatedReplicas": wanted,
-            "availableReplicas": wanted if available is None else available,
+            **dict.fromkeys(fields, wanted),
+            **({} if available is None else {fields[-1]: available}),
             **status,
         }
         if each.get("status") == new:
