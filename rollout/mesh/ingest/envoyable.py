@@ -8,31 +8,12 @@ from __future__ import annotations
 
 import re
 
-_MOST_REGEX = 1024
-_MOST_REPEATS = 1000
-_NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!|>|P=|P>|\(|#|R|&|\d)|\\[1-9]|(?<!\\)[*+?}]\+")
-_REPEAT = re.compile(r"\{(\d+)?(?:,(\d+)?)?\}")
 _COMMAND = re.compile(
     r"%(?:DOWNSTREAM_(?:REMOTE|LOCAL)_ADDRESS(?:_WITHOUT_PORT)?|DOWNSTREAM_LOCAL_PORT|HOSTNAME|PROTOCOL"
     r"|REQUESTED_SERVER_NAME|RESPONSE_CODE|RESPONSE_FLAGS|ROUTE_NAME|UPSTREAM_CLUSTER|UPSTREAM_REMOTE_ADDRESS"
     r"|VIRTUAL_CLUSTER_NAME|(?:REQ|RESP)\([A-Za-z0-9-]+\)(?::\d{1,4})?)%"
 )
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-def regex_fault(pattern: str) -> str:
-    """Why RE2 would not take the expression; empty where it does, as far as can be told without it."""
-    if len(pattern) > _MOST_REGEX:
-        return f"is longer than {_MOST_REGEX} characters"
-    if _NOT_RE2.search(pattern):
-        return "uses look-around, a back reference or another construct that RE2 does not have"
-    if any(int(n) > _MOST_REPEATS for m in _REPEAT.finditer(pattern) for n in m.groups() if n):
-        return f"repeats more than {_MOST_REPEATS} times"
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        return f"is not a regular expression: {error}"
-    return ""
 
 
 def header_value(value: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rollout.api.istio.match import HTTPMatchRequest, StringMatch
-from rollout.mesh.ingest.envoyable import regex_fault
+from rollout.api.re2 import regex_fault
 from rollout.mesh.ingest.hosts import gateway_key
 from rollout.mesh.model import routing as ir
 

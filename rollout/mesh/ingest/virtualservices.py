@@ -20,8 +20,9 @@ from rollout.api.istio.http import (
 )
 from rollout.api.istio.match import CorsPolicy, Headers
 from rollout.api.istio.virtualservice import VirtualService
+from rollout.api.re2 import regex_fault
 from rollout.mesh.ingest.connections import ConnectionRules
-from rollout.mesh.ingest.envoyable import header_value, regex_fault
+from rollout.mesh.ingest.envoyable import header_value
 from rollout.mesh.ingest.faults import fault_of
 from rollout.mesh.ingest.hosts import destination_of, exported, gateway_key, resolve
 from rollout.mesh.ingest.matches import exact_or, match_of
