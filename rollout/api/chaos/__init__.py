@@ -13,6 +13,7 @@ from rollout.api.chaos.experiment import (
 )
 from rollout.api.chaos.fault import (
     GRPC_STATUSES,
+    TOLD_UPSTREAM,
     Abort,
     Arm,
     Bandwidth,
@@ -64,6 +65,7 @@ __all__ = [
     "LEASE_LABEL",
     "PAUSE_ANNOTATION",
     "RUN_ANNOTATION",
+    "TOLD_UPSTREAM",
     "Abort",
     "AbortPolicy",
     "Activity",

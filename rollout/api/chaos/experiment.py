@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from rollout.api import kinds
-from rollout.api.chaos.fault import BlastRadius, Fault, Target
+from rollout.api.chaos.fault import TOLD_UPSTREAM, BlastRadius, Fault, Target
 from rollout.api.chaos.load import Load
 from rollout.api.chaos.schedule import Schedule
 from rollout.api.chaos.status import ExperimentStatus
@@ -76,6 +76,7 @@ class ExperimentSpec(Model):
             yield Problem("fault", "is missing, and load and steadyState are too", "add one")
         if self.fault is not None:
             yield from self._too_much(self.fault)
+            yield from self._untold(self.fault)
         if self.load is not None and (own := self.load.fortio.duration) and own > self.duration:
             yield Problem(
                 "load.fortio.duration", f"{own.text} is longer than duration", "shorten it"
@@ -85,6 +86,17 @@ class ExperimentSpec(Model):
             if probe.type == "fortio" and self.load is None:
                 path = f"steadyState.probes[{index}]"
                 yield Problem(path, "needs load, and there is none", "add load.fortio")
+
+    def _untold(self, fault: Fault) -> Iterator[Problem]:
+        """Callers that the proxy of the service cannot tell apart: it knows of them what theirs tells it."""
+        labels = self.target.from_.label_selectors if self.target.from_ else {}
+        unknown = sorted(set(labels) - set(TOLD_UPSTREAM))
+        if unknown and fault.in_mesh and fault.layer == "upstream":
+            yield Problem(
+                "target.from.labelSelectors",
+                f"has {', '.join(unknown)}, which the service's proxies are not told of their callers",
+                f"use {', '.join(TOLD_UPSTREAM)} or namespaces, or layer client",
+            )
 
     def _too_much(self, fault: Fault) -> Iterator[Problem]:
         most, share = self.blast_radius.max_traffic_percent, fault.traffic_percent

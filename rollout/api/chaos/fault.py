@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from rollout.api.fields import Count, IntOrString, Name, PercentFraction, PositiveDuration
 from rollout.api.istio.match import StringMatch, valid_header_name
 from rollout.api.model import Int, Model, Problem, Str, StrMap, refusal
+from rollout.api.re2 import regex_fault
 
 GRPC_STATUSES: Final = (
     "CANCELLED",
@@ -33,6 +34,14 @@ GRPC_STATUSES: Final = (
     "UNAUTHENTICATED",
 )
 """The gRPC statuses that say that a call failed, at their numbers from 1."""
+
+TOLD_UPSTREAM: Final = (
+    "app",
+    "version",
+    "service.istio.io/canonical-name",
+    "service.istio.io/canonical-revision",
+)
+"""Labels of a caller that the proxy of the service is told, so that layer upstream can tell callers apart by them."""
 
 Arm = Literal["canary", "primary", "all"]
 Layer = Literal["upstream", "client"]
@@ -167,6 +176,11 @@ class PodKill(Model):
             yield Problem("value", f"means nothing with mode {self.mode}", "remove it")
 
 
+def _unmatchable(field: str, match: StringMatch | None) -> Iterator[Problem]:
+    if match is not None and match.regex and (reason := regex_fault(match.regex)):
+        yield Problem(f"{field}.regex", reason, "write an RE2 expression")
+
+
 class RequestMatch(Model):
     """Conditions that a request must all meet to be faulted."""
 
@@ -178,12 +192,15 @@ class RequestMatch(Model):
     """The HTTP method."""
 
     def problems(self) -> Iterator[Problem]:
-        """A match of nothing, and header names that HTTP has no room for."""
+        """A match of nothing, header names that HTTP has no room for, and expressions that no proxy takes."""
         if not self.headers and self.uri is None and self.method is None:
             yield Problem("", "matches every request", "give headers, uri or method, or remove it")
-        for name in self.headers:
+        for name, value in self.headers.items():
             if not valid_header_name(name):
                 yield Problem("headers", f"{name!r} is not a header's name", "correct the name")
+            yield from _unmatchable(f'headers["{name}"]', value)
+        yield from _unmatchable("uri", self.uri)
+        yield from _unmatchable("method", self.method)
 
 
 class Fault(Model):
