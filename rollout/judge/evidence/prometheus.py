@@ -11,14 +11,17 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import requests
 from prometheus_api_client import PrometheusApiClientException, PrometheusConnect
 from urllib3.util.retry import Retry
 
 from rollout.judge.checks import Answer, Check, NoData, QueryFailed, Value
+from rollout.judge.evidence.batches import LABEL, Batches
+from rollout.judge.thresholds import Measure
 
 TIMEOUT_SECONDS = 5.0
 _MOST_AT_ONCE = 16
@@ -27,28 +30,33 @@ _LONGEST_MESSAGE = 300
 _STRANGE = "does not answer as Prometheus does"
 _SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
 
+T = TypeVar("T")
+
 
 class Prometheus:
-    """All Prometheus servers that checks name, by address; at most 16 queries at once."""
+    """All Prometheus servers that checks name, by address; at most 16 requests at once, each of one query or several."""
 
     def __init__(self, timeout: float = TIMEOUT_SECONDS) -> None:
         self._timeout = timeout
         self._clients: dict[str, PrometheusConnect] = {}
         self._free = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="prometheus")
+        self._batches = Batches(self._query, self._queries)
 
     async def answer(self, check: Check) -> Answer:
         """Run one check's query."""
-        client = self._client(check.address)
-        return await self._ask(check.address, lambda: last_value(client.custom_query(check.query)))
+        if check.measure is Measure.CUSTOM:
+            return await self._query(check.address, check.query)
+        return await self._batches.answer(check.address, check.query)
 
     async def online(self, address: str) -> QueryFailed | None:
         """None where a Prometheus answers at this address."""
-        client = self._client(address)
-        answer = await self._ask(address, lambda: last_value(client.custom_query("vector(1)")))
+        answer = await self._query(address, "vector(1)")
         return answer if isinstance(answer, QueryFailed) else None
 
     def close(self) -> None:
         """Let go of all connections."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for client in self._clients.values():
             client.close()
 
@@ -62,12 +70,23 @@ class Prometheus:
             )
         return self._clients[address]
 
-    async def _ask(self, address: str, query: Callable[[], Answer]) -> Answer:
+    async def _query(self, address: str, query: str) -> Answer:
+        client = self._client(address)
+        return await self._ask(address, lambda: last_value(client.custom_query(query)))
+
+    async def _queries(
+        self, address: str, query: str, count: int
+    ) -> Sequence[Answer] | QueryFailed:
+        client = self._client(address)
+        return await self._ask(address, lambda: last_values(client.custom_query(query), count))
+
+    async def _ask(self, address: str, query: Callable[[], T]) -> T | QueryFailed:
         async with self._free:
             try:
                 # The client bounds each read; this bounds an answer that trickles in.
                 async with asyncio.timeout(2 * self._timeout):
-                    return await asyncio.to_thread(query)
+                    loop = asyncio.get_running_loop()
+                    return await loop.run_in_executor(self._threads, query)
             except PrometheusApiClientException as error:
                 return _refused(address, str(error))
             except (TimeoutError, requests.Timeout):
@@ -113,6 +132,16 @@ def last_value(result: object) -> Answer:
     text = last["value"][1] if isinstance(last, dict) else last
     value = float(text)
     return NoData("the value is NaN") if math.isnan(value) else Value(value)
+
+
+def last_values(result: object, count: int) -> Sequence[Answer]:
+    """The answer of each of the queries that were joined."""
+    if not isinstance(result, list):
+        raise TypeError(f"result is {type(result).__name__}")
+    found: list[list[object]] = [[] for _ in range(count)]
+    for element in result:
+        found[int(element["metric"][LABEL])].append(element)
+    return [last_value(each) for each in found]
 
 
 def _refused(address: str, message: str) -> QueryFailed:

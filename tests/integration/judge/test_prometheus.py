@@ -7,6 +7,7 @@ import http.server
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -133,6 +134,21 @@ async def test_the_builtin_queries(evidence: Prometheus, address: str) -> None:
 )
 async def test_answers(evidence: Prometheus, address: str, query: str, answer: Answer) -> None:
     assert await ask(evidence, address, query) == answer
+
+
+async def test_asked_together_each_query_has_the_answer_that_it_has_alone(
+    evidence: Prometheus, address: str
+) -> None:
+    queries = ["sum(up)", "sum(absent_here)", "vector(0) / 0", "sum(up) / 0 * 100", "vector(7)"]
+    together = [replace(check(address, q), measure=Measure.SUCCESS_RATE) for q in queries]
+    found = await asyncio.gather(*map(evidence.answer, together))
+    assert found == [await ask(evidence, address, query) for query in queries]
+    assert found[1:3] == [NoData("the result is empty"), NoData("the value is NaN")]
+    broken = replace(together[0], query="sum(rate(")
+    failed, fine = await asyncio.gather(*map(evidence.answer, (broken, together[0])))
+    assert isinstance(failed, QueryFailed)
+    assert "parse error" in failed.reason
+    assert fine == Value(1.0), "one that is at fault takes nobody along"
 
 
 @pytest.mark.parametrize(
