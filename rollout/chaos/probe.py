@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from rollout.api.chaos import ChaosExperiment, ProbeSpec
+
+TEST_NAME: Final = "failed-requests"
+"""The name under which the sequential test's results stand beside those of probes."""
 
 
 class ProbeVerdict(StrEnum):

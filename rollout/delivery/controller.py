@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,9 +54,10 @@ from rollout.judge.evidence.providers.tokens import Tokens
 from rollout.judge.evidence.proxies import ProxyReader
 from rollout.judge.evidence.sources import Sources
 from rollout.judge.trials import Trial
-from rollout.kube.admission import AdmissionServer
+from rollout.kube.admission import AdmissionServer, Handler
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
+from rollout.kube.companion import Companion, Join, Shared
 from rollout.kube.election import Contest
 from rollout.kube.events import EventRecorder
 from rollout.kube.fence import Everywhere, FencedWriter, Territory
@@ -129,8 +130,13 @@ class Options:
         )
 
 
-async def run(options: Options, stop: asyncio.Event | None = None) -> None:
-    """Deliver until SIGTERM, SIGINT or `stop`; then end the looks under way and write the events that wait."""
+async def run(
+    options: Options, stop: asyncio.Event | None = None, beside: Sequence[Join] = ()
+) -> None:
+    """Deliver until SIGTERM, SIGINT or `stop`; then end the looks under way and write the events that wait.
+
+    `beside` are other reconcilers that share the process, its watches and its leases.
+    """
     if options.cluster_name:
         structlog.contextvars.bind_contextvars(cluster=options.cluster_name)
     stop = stop or _stopped_by_signals()
@@ -153,13 +159,17 @@ async def run(options: Options, stop: asyncio.Event | None = None) -> None:
                 recorder,
                 registry,
                 group,
+                beside,
             )
             tasks = [
                 group.create_task(work)
                 for work in (cache.run(), recorder.run(), *delivery.servers())
             ]
             # Writes under way end before another may begin; only then are looks cut off.
-            working = [group.create_task(work) for work in (delivery.lead(), delivery.work())]
+            working = [
+                group.create_task(work)
+                for work in (*delivery.companions(), delivery.lead(), delivery.work())
+            ]
             await stop.wait()
             log.info("stopping")
             for task in working:
@@ -184,6 +194,7 @@ class _Delivery:
         recorder: EventRecorder,
         registry: CollectorRegistry,
         group: asyncio.TaskGroup,
+        beside: Sequence[Join],
     ) -> None:
         self._options, self._client, self._cache = options, client, cache
         self._registry = registry
@@ -191,7 +202,6 @@ class _Delivery:
         self._queue: WorkQueue[Key] = WorkQueue(cap=_LONGEST_BACKOFF_SECONDS)
         self.background: set[asyncio.Task[None]] = set()
         self.prometheus = CounterSource()
-        self._webhook = self._make_webhook() if options.webhook_port else None
         stores = watch(cache, options.settings)
         self._observer = Observer(stores, options.settings)
         for store in stores.values():
@@ -212,6 +222,15 @@ class _Delivery:
         tells = EventHooks(recorder, self._hooks.tell, utc_now, everywhere=options.event_webhook)
         self._leadership = self._compete(stores[CANARY])
         self._territory: Territory = self._leadership or Everywhere()
+        shared = Shared(
+            client=client,
+            cache=cache,
+            registry=registry,
+            territory=self._territory,
+            group=group,
+        )
+        self._companions: list[Companion] = [join(shared) for join in beside]
+        self._webhook = self._make_webhook() if options.webhook_port else None
         writer = FencedWriter(Writer(client, cache), self._territory)
         world = World(http=http, tokens=Tokens(), now=utc_now, environment=os.environ, kube=client)
         evidence = Sources(self.prometheus, secrets, world)
@@ -244,6 +263,14 @@ class _Delivery:
         if self._webhook is not None:
             found.append(self._webhook.run())
         return found
+
+    def companions(self) -> list[Coroutine[Any, Any, None]]:
+        """The work of those that share the process."""
+        return [self._accompany(each) for each in self._companions]
+
+    async def _accompany(self, companion: Companion) -> None:
+        await self._ready.wait()
+        await companion.work()
 
     async def lead(self) -> None:
         """Compete for what is to be looked at, where there are competitors."""
@@ -290,6 +317,10 @@ class _Delivery:
     def _forget(self, key: Key) -> None:
         self._reconciler.forget(key)
 
+    def _moved(self) -> None:
+        for each in self._companions:
+            each.moved()
+
     def _compete(self, canaries: Store) -> Leadership | None:
         contest = self._options.contest
         if contest is None:
@@ -302,6 +333,7 @@ class _Delivery:
             canaries,
             self._queue,
             self._forget,
+            self._moved,
         )
 
     def _make_webhook(self) -> AdmissionServer:
@@ -313,9 +345,14 @@ class _Delivery:
         )
         tls = WebhookTLS(self._client, self._cache, names)
         minimum, provider = self._options.minimum_interval, self._options.mesh_provider
+        routes: dict[str, Handler] = {
+            "/validate": lambda request: validate(request, minimum, provider)
+        }
+        for each in self._companions:
+            routes.update(each.routes)
         return AdmissionServer(
             tls,
-            {"/validate": lambda request: validate(request, minimum, provider)},
+            routes,
             port=self._options.webhook_port,
         )
 

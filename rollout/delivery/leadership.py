@@ -26,7 +26,10 @@ def identity() -> str:
 
 
 class Leadership:
-    """The part of the canaries in `store` that is this replica's; `forget` is called with each that no longer is."""
+    """The part of the canaries in `store` that is this replica's; `forget` is called with each that no longer is.
+
+    `moved` is called whenever that part has become another.
+    """
 
     def __init__(
         self,
@@ -37,9 +40,10 @@ class Leadership:
         store: Store,
         queue: WorkQueue[Key],
         forget: Callable[[Key], None],
+        moved: Callable[[], None],
     ) -> None:
         self._client, self._namespace = client, namespace
-        self._store, self._queue, self._forget = store, queue, forget
+        self._store, self._queue, self._forget, self._moved = store, queue, forget, moved
         self._election = Election(contest, client, cache, self)
 
     async def run(self) -> None:
@@ -63,11 +67,13 @@ class Leadership:
         """Look at every canary of the shard."""
         for key in self._of(shard):
             self._queue.add(key)
+        self._moved()
 
     def end(self, shard: int) -> None:
         """Another looks at them."""
         for key in self._of(shard):
             self._forget(key)
+        self._moved()
 
     def _of(self, shard: int) -> Iterator[Key]:
         for canary in self._store.list():

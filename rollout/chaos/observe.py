@@ -1,0 +1,163 @@
+"""Gathers what a decision about one experiment needs, from the stores alone, and says whom a change concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from rollout.api.canary import Phase as CanaryPhase
+from rollout.api.chaos import FINALIZER, HALT_ANNOTATION, ChaosExperiment, ExperimentStatus
+from rollout.api.errors import InvalidObject
+from rollout.api.kinds import CANARY, CHAOS_EXPERIMENT, NAMESPACE, SERVICE, Kind
+from rollout.chaos.desk import Desk
+from rollout.chaos.plan.snapshot import Other, Snapshot
+from rollout.chaos.vouching import Voucher
+from rollout.kube.objects import Key, Object, annotations_of, key_of, labels_of
+from rollout.kube.store import Change, Store
+
+
+class Observer:
+    """Reads the stores of the kinds that experiments need."""
+
+    def __init__(
+        self, stores: Mapping[Kind, Store], desk: Desk, voucher: Voucher, system_namespace: str
+    ) -> None:
+        self._stores, self._desk, self._voucher = stores, desk, voucher
+        self._system = system_namespace
+
+    def snapshot(self, key: Key) -> Snapshot | None:
+        """One experiment as it is now; None where it is gone."""
+        obj = self._stores[CHAOS_EXPERIMENT].get(*key)
+        if obj is None:
+            return None
+        status = status_of(obj)
+        experiment = experiment_of(obj, status)
+        namespace = _target(obj)[0]
+        deleted = obj["metadata"].get("deletionTimestamp")
+        return Snapshot(
+            obj=obj,
+            experiment=experiment,
+            status=status,
+            deleted=datetime.fromisoformat(deleted) if deleted else None,
+            guarded=FINALIZER in (obj["metadata"].get("finalizers") or ()),
+            halted=self._halted(),
+            system_namespace=self._system,
+            labels=self._labels(key.namespace, namespace),
+            services=frozenset(
+                each["metadata"]["name"] for each in self._stores[SERVICE].list(namespace)
+            ),
+            others=tuple(self._others(key)),
+            rolled_back=self._rolled_back(*_target(obj)),
+            run=self._desk.view(key, status.run_id, self._voucher.renewed(key)),
+        )
+
+    def url(self, experiment: ChaosExperiment) -> str:
+        """Where the target's load goes, unless the experiment says so."""
+        load, target = experiment.spec.load, experiment.spec.target
+        if load is not None and load.fortio.url is not None:
+            return load.fortio.url
+        namespace = experiment.target_namespace
+        service = self._stores[SERVICE].get(namespace, target.service) or {}
+        ports = (service.get("spec") or {}).get("ports") or [{"port": 80}]
+        return f"http://{target.service}.{namespace}:{ports[0]['port']}"
+
+    def target(self, experiment: ChaosExperiment) -> Object | None:
+        """The target's Service."""
+        name = experiment.spec.target.service
+        return self._stores[SERVICE].get(experiment.target_namespace, name)
+
+    def all_keys(self) -> list[Key]:
+        """All experiments."""
+        return [key_of(each) for each in self._stores[CHAOS_EXPERIMENT].list()]
+
+    def looking_at(self, change: Change) -> Iterator[Key]:
+        """The experiments that a change concerns."""
+        if change.kind == CHAOS_EXPERIMENT:
+            yield change.key
+            # What one did may be what another waits for.
+            yield from self._towards(_target(change.new or change.old or {})[0], waiting=True)
+        elif change.kind == NAMESPACE:
+            everywhere = change.key.name == self._system
+            for key in self.all_keys():
+                if everywhere or change.key.name in (key.namespace, self._namespace(key)):
+                    yield key
+        elif change.kind in {SERVICE, CANARY}:
+            yield from self._towards(change.key.namespace)
+
+    def _towards(self, namespace: str, *, waiting: bool = False) -> Iterator[Key]:
+        for obj in self._stores[CHAOS_EXPERIMENT].list():
+            if _target(obj)[0] == namespace and not (waiting and not _waits(obj)):
+                yield key_of(obj)
+
+    def _namespace(self, key: Key) -> str:
+        return _target(self._stores[CHAOS_EXPERIMENT].get(*key) or {})[0]
+
+    def _halted(self) -> bool:
+        system = self._stores[NAMESPACE].get("", self._system)
+        return system is not None and annotations_of(system).get(HALT_ANNOTATION) == "true"
+
+    def _labels(self, *names: str) -> dict[str, Mapping[str, str]]:
+        found = ((name, self._stores[NAMESPACE].get("", name)) for name in names)
+        return {name: labels_of(obj) for name, obj in found if obj is not None}
+
+    def _others(self, key: Key) -> Iterator[Other]:
+        for obj in self._stores[CHAOS_EXPERIMENT].list():
+            status = obj.get("status") or {}
+            if key_of(obj) == key or status.get("phase") not in _ACTIVE:
+                continue
+            namespace, service = _target(obj)
+            radius = (obj.get("spec") or {}).get("blastRadius") or {}
+            most = radius.get("maxConcurrent")
+            yield Other(
+                key=key_of(obj),
+                namespace=namespace,
+                service=service,
+                max_concurrent=most if isinstance(most, int) else 1,
+                started_at=status_of(obj).started_at,
+            )
+
+    def _rolled_back(self, namespace: str, service: str) -> datetime | None:
+        for canary in self._stores[CANARY].list(namespace):
+            spec, status = canary.get("spec") or {}, canary.get("status") or {}
+            name = (spec.get("service") or {}).get("name") or (spec.get("targetRef") or {}).get(
+                "name"
+            )
+            since = status.get("lastTransitionTime")
+            if name == service and status.get("phase") == CanaryPhase.FAILED and since:
+                return datetime.fromisoformat(since)
+        return None
+
+
+_ACTIVE = frozenset({"CheckingSteadyState", "Injecting", "Running", "Recovering"})
+
+
+def _waits(obj: Object) -> bool:
+    return str((obj.get("status") or {}).get("phase", "Pending")) == "Pending"
+
+
+def _target(obj: Object) -> tuple[str, str]:
+    """Namespace and name of the target's Service, as written; nothing may be assumed of what is written."""
+    spec = obj.get("spec")
+    target = spec.get("target") if isinstance(spec, dict) else None
+    target = target if isinstance(target, dict) else {}
+    own = (obj.get("metadata") or {}).get("namespace", "")
+    return str(target.get("namespace") or own), str(target.get("service") or "")
+
+
+def status_of(obj: Object) -> ExperimentStatus:
+    """The status as written; an empty one where somebody else wrote it so that it cannot be read."""
+    try:
+        return ExperimentStatus.model_validate(obj.get("status") or {})
+    except ValidationError:
+        return ExperimentStatus()
+
+
+def experiment_of(obj: Object, status: ExperimentStatus) -> ChaosExperiment | InvalidObject:
+    """The experiment, or why it cannot be read."""
+    try:
+        parsed = ChaosExperiment.parse({k: v for k, v in obj.items() if k != "status"})
+    except InvalidObject as error:
+        return error
+    return parsed.model_copy(update={"status": status})
