@@ -9,9 +9,12 @@ from typing import Any
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToJson
 
+from rollout.api.chaos import ChaosExperiment
 from rollout.mesh.ingest.credentials import trim_secret
+from rollout.mesh.ingest.experiments import leased_fault
 from rollout.mesh.ingest.feed import ROUTING_KINDS, Feed
 from rollout.mesh.ingest.proxies import proxy
+from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
@@ -26,14 +29,15 @@ TYPES = {
     "listeners": names.LISTENER,
     "routes": names.ROUTES,
     "secrets": names.SECRET,
+    "extensions": names.EXTENSION,
 }
 
 
 class World:
     """Objects, and the views of proxies on them."""
 
-    def __init__(self, objects: Iterable[Json] = ()) -> None:
-        self.registry = Registry()
+    def __init__(self, objects: Iterable[Json] = (), *, allow_any: bool = True) -> None:
+        self.registry = Registry(allow_any=allow_any)
         self._slices: dict[tuple[str, str], dict[str, Json]] = {}
         self._pods: dict[tuple[str, str], Json] = {}
         self.feed = Feed(
@@ -42,6 +46,7 @@ class World:
             pod_of=lambda ns, name: self._pods.get((ns, name)),
         )
         self.views = Views(self.registry)
+        self.faults: dict[tuple[str, str], LeasedFault] = {}
         for obj in objects:
             self.put(obj)
 
@@ -59,6 +64,10 @@ class World:
                 self.feed.node(key[1], obj)
             case "Pod":
                 self._pods[key] = obj
+            case "ChaosExperiment":
+                fault = leased_fault(ChaosExperiment.parse(obj))
+                assert isinstance(fault, LeasedFault), fault
+                self.faults[key] = fault
             case "Secret":
                 namespaces = self.registry.credential_namespaces
                 self.registry.credential_namespaces = namespaces | {key[0]}
@@ -96,6 +105,7 @@ class World:
     def view(self, who: Proxy) -> View:
         self.feed.flush()
         self.views.refresh(self.registry.drain())
+        self.views.inject(tuple(self.faults.values()))
         return self.views.view(who)
 
     def problems(self) -> list[Problem]:

@@ -15,7 +15,7 @@ import yaml
 from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary
 from rollout.api.chaos import ChaosExperiment, ChaosReport
-from rollout.api.istio import DestinationRule, Gateway, VirtualService
+from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, VirtualService
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
 
@@ -73,6 +73,17 @@ DEFINITIONS = (
     ),
     _Definition(DestinationRule, (_Column("Host", "string", ".spec.host"), _AGE), _ISTIO, ("dr",)),
     _Definition(Gateway, (), _ISTIO, ("gw",)),
+    _Definition(
+        ServiceEntry,
+        (
+            _Column("Hosts", "string", ".spec.hosts"),
+            _Column("Location", "string", ".spec.location"),
+            _Column("Resolution", "string", ".spec.resolution"),
+            _AGE,
+        ),
+        _ISTIO,
+        ("se",),
+    ),
     _Definition(
         ChaosExperiment,
         (

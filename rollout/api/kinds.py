@@ -60,6 +60,9 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     "customresourcedefinitions",
     namespaced=False,
 )
+TOKEN_REVIEW = Kind(
+    "authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False
+)
 MUTATING_WEBHOOK = Kind(
     "admissionregistration.k8s.io",
     "v1",
@@ -84,7 +87,9 @@ CHAOS_REPORT = Kind("chaos.rollout.dev", "v1alpha1", "ChaosReport", "chaosreport
 
 DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
 GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
+SERVICE_ENTRY = Kind("networking.istio.io", "v1", "ServiceEntry", "serviceentries")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
+PEER_AUTHENTICATION = Kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications")
 
 GRPC_ROUTE = Kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")

@@ -34,6 +34,13 @@ class Level(StrEnum):
 LogLevel = Annotated[Level, typer.Option(help="The least important records to log.")]
 
 
+class Outbound(StrEnum):
+    """What becomes of requests to hosts that nobody declared."""
+
+    ALLOW_ANY = "ALLOW_ANY"
+    REGISTRY_ONLY = "REGISTRY_ONLY"
+
+
 class Provider(StrEnum):
     """Who routes the traffic."""
 
@@ -165,6 +172,12 @@ def mesh(
         str, typer.Option(help="The cluster's DNS domain.")
     ] = "cluster.local",
     system_namespace: SystemNamespace = "rollout-system",
+    credential_namespaces: Annotated[
+        str, typer.Option(help="Where Secrets of gateways are read, separated by commas.")
+    ] = "",
+    outbound_traffic_policy: Annotated[
+        Outbound, typer.Option(help="What becomes of requests to hosts that nobody declared.")
+    ] = Outbound.ALLOW_ANY,
     proxy_image: Annotated[str, typer.Option(help="The image of injected proxies.")] = "",
     proxy_image_pull_policy: Annotated[str, typer.Option()] = "IfNotPresent",
     proxy_concurrency: Annotated[int, typer.Option(help="Envoy's worker threads.")] = 2,
@@ -197,6 +210,8 @@ def mesh(
         kubeconfig=kubeconfig,
         cluster_domain=cluster_domain,
         system_namespace=system_namespace,
+        credential_namespaces=tuple(filter(None, credential_namespaces.split(","))),
+        allow_any=outbound_traffic_policy is Outbound.ALLOW_ANY,
         injection=injection,
     )
     asyncio.run(run(options))

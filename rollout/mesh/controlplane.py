@@ -183,7 +183,12 @@ class ControlPlane:
     def problems(self) -> dict[Ref, tuple[Problem, ...]]:
         """Everything that is wrong with any routing object now."""
         found = dict(self._feed.problems)
-        for more in (dangling(self.registry), self.hub.refusals(), self.hub.unserved()):
+        for more in (
+            self._feed.conflicts(),
+            dangling(self.registry),
+            self.hub.refusals(),
+            self.hub.unserved(),
+        ):
             for ref, problems in more.items():
                 found[ref] = found.get(ref, ()) + problems
         for kind in KINDS:

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 def read(case: str) -> tuple[World, list[Json]]:
     head, *objects = yaml.safe_load_all((ROOT / "inputs" / f"{case}.yaml").read_text())
-    return World(objects), head["proxies"]
+    return World(objects, allow_any=head.get("allowAny", True)), head["proxies"]
 
 
 def render(case: str) -> dict[str, dict[str, Any]]:
@@ -73,7 +73,7 @@ def test_envoy_accepts(case: str, tmp_path: Path) -> None:
             world.proxy(each["type"], each["namespace"], each["name"], each.get("labels"))
         )
         kinds = {kind: list(map(as_json, messages(view, kind).values())) for kind in
-                 ("clusters", "endpoints", "listeners", "routes")}  # fmt: skip
+                 ("clusters", "endpoints", "listeners", "routes", "extensions")}  # fmt: skip
         config = tmp_path / f"{each['name']}.json"
         config.write_text(json.dumps(static(kinds)))
         command = [str(envoy_binary()), "--mode", "validate", "-c", str(config), "-l", "error"]
@@ -88,6 +88,7 @@ def static(kinds: dict[str, list[Json]]) -> Json:
         for index, assignment in enumerate(kinds["endpoints"])
     ]
     routes = [_route_listener(20_000 + index, each) for index, each in enumerate(kinds["routes"])]
+    routes += [_filter_listener(30_000 + i, each) for i, each in enumerate(kinds["extensions"])]
     grpc = {"envoy_grpc": {"cluster_name": "xds-grpc"}}
     http2 = {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -111,6 +112,14 @@ def static(kinds: dict[str, list[Json]]) -> Json:
             "listeners": [*kinds["listeners"], *routes],
         },
     }  # fmt: skip
+
+
+def _filter_listener(port: int, extension: Json) -> Json:
+    """What would be put into a slot, as a filter."""
+    found = _route_listener(port, {"virtual_hosts": []})
+    manager = found["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["http_filters"].insert(0, extension)
+    return found
 
 
 def _route_listener(port: int, routes: Json) -> Json:

@@ -79,3 +79,15 @@ scrape_configs:
       - source_labels: [__meta_kubernetes_pod_name]
         target_label: pod
 {{- end }}
+
+{{/* Where the mesh reads Secrets for gateways, separated by commas. */}}
+{{- define "rollout.credentialNamespaces" -}}
+{{- $named := join "," .Values.mesh.credentialNamespaces -}}
+{{- if and .Values.gateway.enabled $named -}}
+{{ .Release.Namespace }},{{ $named }}
+{{- else if .Values.gateway.enabled -}}
+{{ .Release.Namespace }}
+{{- else -}}
+{{ $named }}
+{{- end -}}
+{{- end }}

@@ -7,6 +7,7 @@ itself refuses is refused.
 from rollout.api.istio.destinationrule import DestinationRule, DestinationRuleSpec, TrafficPolicy
 from rollout.api.istio.gateway import Gateway, GatewaySpec, Server
 from rollout.api.istio.http import HTTPMatchRequest, HTTPRoute, StringMatch
+from rollout.api.istio.serviceentry import ServiceEntry, ServiceEntrySpec
 from rollout.api.istio.virtualservice import VirtualService, VirtualServiceSpec
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "HTTPMatchRequest",
     "HTTPRoute",
     "Server",
+    "ServiceEntry",
+    "ServiceEntrySpec",
     "StringMatch",
     "TrafficPolicy",
     "VirtualService",

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rollout.api.errors import InvalidObject
-from rollout.api.istio import DestinationRule, VirtualService
+from rollout.api.istio import DestinationRule, ServiceEntry, VirtualService
 from rollout.api.istio import Gateway as GatewayObject
 from rollout.mesh.ingest import services
+from rollout.mesh.ingest.claims import Claims
 from rollout.mesh.ingest.credentials import Unusable, credential
 from rollout.mesh.ingest.destinationrules import destination_policy
 from rollout.mesh.ingest.gateways import gateway
+from rollout.mesh.ingest.serviceentries import declared
 from rollout.mesh.ingest.services import Json, PodOf
 from rollout.mesh.ingest.virtualservices import route_table
 from rollout.mesh.model.credential import Credential
@@ -24,7 +26,7 @@ from rollout.mesh.model.service import service_host
 
 SlicesOf = Callable[[str, str], Iterable[Json]]
 """Finds the EndpointSlices of a service by namespace and name."""
-ROUTING_KINDS = ("VirtualService", "DestinationRule", "Gateway")
+ROUTING_KINDS = ("VirtualService", "DestinationRule", "Gateway", "ServiceEntry")
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -35,12 +37,14 @@ class Feed:
         self._registry = registry
         self._slices_of, self._pod_of = slices_of, pod_of
         self._stale: set[tuple[str, str]] = set()
+        self._claims = Claims(registry)
         self.problems: dict[Ref, tuple[Problem, ...]] = {}
 
     def service(self, namespace: str, name: str, obj: Json | None) -> None:
         """A Service came, changed or (None) went."""
         host = service_host(namespace, name)
-        self._registry.set_service(host, services.service(obj) if obj else None)
+        found = services.service(obj) if obj else None
+        self._claims.service(Ref("Service", namespace, name), host, found)
         self._stale.add((namespace, name))
 
     def slice(self, obj: Json) -> None:
@@ -70,6 +74,8 @@ class Feed:
         for namespace, name in sorted(stale):
             host = service_host(namespace, name)
             found = self._registry.services.get(host)
+            if found is not None and found.hostname:
+                continue
             ports = {}
             if found is not None:
                 pieces = self._slices_of(namespace, name)
@@ -77,12 +83,13 @@ class Feed:
             self._registry.set_endpoints(host, ports)
 
     def routing(self, kind: str, namespace: str, name: str, obj: Json | None) -> None:
-        """A VirtualService, DestinationRule or Gateway came, changed or (None) went."""
+        """An object of one of the `ROUTING_KINDS` came, changed or (None) went."""
         ref = Ref(kind, namespace, name)
         reader = {
             "VirtualService": self._virtual_service,
             "DestinationRule": self._destination_rule,
             "Gateway": self._gateway,
+            "ServiceEntry": self._service_entry,
         }[kind]
         self.problems.pop(ref, None)
         try:
@@ -115,3 +122,15 @@ class Feed:
         found, problems = gateway(GatewayObject.parse(obj))
         self._registry.set_gateway(ref, found)
         return problems
+
+    def _service_entry(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        if obj is None:
+            self._claims.put(ref, {})
+            return []
+        found, problems = declared(ServiceEntry.parse(obj))
+        self._claims.put(ref, {each.service.host: each for each in found})
+        return problems
+
+    def conflicts(self) -> dict[Ref, tuple[Problem, ...]]:
+        """Hosts that an object declares and another has."""
+        return self._claims.conflicts()

@@ -5,24 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2
 from google.protobuf import duration_pb2, struct_pb2
 
 from rollout.mesh.model.proxy import InboundPort
-from rollout.mesh.model.service import Port, Protocol, Service
-from rollout.mesh.model.traffic import DestinationPolicy, TrafficPolicy, traffic_of
+from rollout.mesh.model.service import Port, Protocol, Resolution, Service
+from rollout.mesh.model.traffic import DestinationPolicy, Subset, TrafficPolicy, traffic_of
 from rollout.mesh.translate import names
 from rollout.mesh.translate.balancers import apply_balancer, apply_locality_weights
+from rollout.mesh.translate.endpoints import assignment
 from rollout.mesh.translate.limits import apply_outlier, apply_pool, circuit_breakers, speak
+from rollout.mesh.translate.localities import groups
 from rollout.mesh.translate.resource import Resource, wrap
+from rollout.mesh.translate.sources import ADS
 
 _CONNECT_TIMEOUT = duration_pb2.Duration(seconds=10)
 _INBOUND_SOURCE = "127.0.0.6"
 """Istio's source address of what Envoy hands to the application, by which it is known not to be intercepted again."""
 
-ADS: Any = config_source_pb2.ConfigSource(
-    ads=config_source_pb2.AggregatedConfigSource(), resource_api_version="V3"
-)
+_DNS_REFRESH = duration_pb2.Duration(seconds=60)
 
 
 def service_clusters(service: Service, policy: DestinationPolicy | None) -> list[Resource]:
@@ -39,24 +40,51 @@ def _port_clusters(
     service: Service, port: Port, policy: DestinationPolicy | None
 ) -> list[Resource]:
     subsets = ("", *(subset.name for subset in (policy.subsets if policy else ())))
-    return [_eds(service, port, name, traffic_of(policy, port.number, name)) for name in subsets]
+    return [_cluster(service, port, name, policy) for name in subsets]
 
 
-def _eds(service: Service, port: Port, subset: str, traffic: TrafficPolicy) -> Resource:
+def _cluster(
+    service: Service, port: Port, subset: str, policy: DestinationPolicy | None
+) -> Resource:
     name = names.outbound(service.host, port.number, subset)
+    traffic = traffic_of(policy, port.number, subset)
     cluster = cluster_pb2.Cluster(
         name=name,
-        type=cluster_pb2.Cluster.EDS,
-        eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=ADS, service_name=name),
         connect_timeout=_CONNECT_TIMEOUT,
         circuit_breakers=circuit_breakers(traffic.pool, traffic.budget),
         metadata=service_metadata(service.host, service.name, service.namespace, subset),
     )
-    apply_balancer(cluster, traffic.balancer)
+    if service.resolution is Resolution.NONE:
+        cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
+        cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+    else:
+        _found(
+            cluster, service, port, policy.subset(subset) if policy and subset else None, traffic
+        )
+        apply_balancer(cluster, traffic.balancer)
+        apply_locality_weights(cluster, traffic.balancer)
     apply_pool(cluster, port.protocol, traffic.pool)
     apply_outlier(cluster, traffic.outlier)
-    apply_locality_weights(cluster, traffic.balancer)
     return wrap(names.CLUSTER, name, cluster)
+
+
+def _found(
+    cluster: Any, service: Service, port: Port, subset: Subset | None, traffic: TrafficPolicy
+) -> None:
+    """By EDS, or by names that the DNS is asked about."""
+    if service.resolution is Resolution.ENDPOINTS:
+        cluster.type = cluster_pb2.Cluster.EDS
+        cluster.eds_cluster_config.eds_config.CopyFrom(ADS)
+        cluster.eds_cluster_config.service_name = cluster.name
+        return
+    one = service.resolution is Resolution.DNS_ROUND_ROBIN
+    cluster.type = cluster_pb2.Cluster.LOGICAL_DNS if one else cluster_pb2.Cluster.STRICT_DNS
+    cluster.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
+    cluster.dns_refresh_rate.CopyFrom(_DNS_REFRESH)
+    cluster.respect_dns_ttl = True
+    behind = dict(service.resolved).get(port.number, ())
+    chosen = [each for each in behind if subset is None or subset.labels <= each.labels]
+    cluster.load_assignment.CopyFrom(assignment(cluster.name, groups(chosen, traffic, "")))
 
 
 def inbound_cluster(port: InboundPort, namespace: str) -> Resource:

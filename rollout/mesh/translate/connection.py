@@ -16,9 +16,9 @@ from google.protobuf import wrappers_pb2
 
 from rollout.mesh.model.service import Workload
 from rollout.mesh.translate import names
-from rollout.mesh.translate.clusters import ADS
 from rollout.mesh.translate.filters import Side, http_filters
 from rollout.mesh.translate.resource import pack
+from rollout.mesh.translate.sources import ADS
 from rollout.mesh.translate.telemetry import destination_logs, source_logs
 from rollout.mesh.translate.timeouts import duration
 
@@ -26,12 +26,20 @@ _TRUE = wrappers_pb2.BoolValue(value=True)
 
 
 def http_manager(
-    side: Side, workload: Workload, stat_prefix: str, routes: str | route_pb2.RouteConfiguration
+    side: Side,
+    workload: Workload,
+    stat_prefix: str,
+    routes: str | route_pb2.RouteConfiguration,
+    *,
+    secured: bool = False,
 ) -> Any:
-    """A connection manager with routes found by name over ADS, or given."""
+    """A connection manager with routes found by name over ADS, or given.
+
+    `secured`: what comes in comes in mutual TLS; what goes out may go in it.
+    """
     manager = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=http_filters(side, workload),
+        http_filters=http_filters(side, workload, secured=secured),
         server_name=names.SERVER,
         normalize_path=_TRUE,
         stream_idle_timeout=duration(0),
@@ -42,9 +50,9 @@ def http_manager(
     else:
         manager.route_config.CopyFrom(routes)
     if side is Side.INBOUND:
-        manager.access_log.extend(destination_logs(workload))
+        manager.access_log.extend(destination_logs(workload, secured=secured))
     else:
-        manager.access_log.extend(source_logs(workload))
+        manager.access_log.extend(source_logs(workload, secured=secured))
     if side is Side.GATEWAY:
         _edge(manager)
     else:

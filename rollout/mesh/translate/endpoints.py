@@ -9,7 +9,7 @@ from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf import struct_pb2, wrappers_pb2
 
-from rollout.mesh.model.service import Endpoint, Protocol, Service, Workload
+from rollout.mesh.model.service import Endpoint, Protocol, Resolution, Service, Workload
 from rollout.mesh.model.traffic import Balancer, DestinationPolicy, traffic_of
 from rollout.mesh.translate import names
 from rollout.mesh.translate.localities import Group, groups, parts
@@ -24,6 +24,8 @@ def service_endpoints(
 ) -> list[Resource]:
     """An assignment for each of the service's clusters, the subsets' by their labels, as seen from a locality."""
     found: list[Resource] = []
+    if service.resolution is not Resolution.ENDPOINTS:
+        return found
     for port in service.ports:
         if port.protocol is Protocol.UDP:
             continue
@@ -35,15 +37,17 @@ def service_endpoints(
             subset = policy.subset(name) if policy and name else None
             chosen = [e for e in ready if subset is None or subset.labels <= e.labels]
             cluster = names.outbound(service.host, port.number, name)
-            found.append(_assignment(cluster, groups(chosen, traffic, caller)))
+            made = assignment(cluster, groups(chosen, traffic, caller))
+            found.append(wrap(names.ENDPOINTS, cluster, made))
     return found
 
 
-def _assignment(name: str, found: Sequence[Group]) -> Resource:
-    assignment = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+def assignment(name: str, found: Sequence[Group]) -> Any:
+    """Groups of endpoints behind a cluster."""
+    made = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
     for each in found:
         ordered = sorted(each.endpoints, key=lambda endpoint: (endpoint.address, endpoint.port))
-        group = assignment.endpoints.add(
+        group = made.endpoints.add(
             load_balancing_weight=wrappers_pb2.UInt32Value(value=each.weight),
             priority=each.priority,
         )
@@ -51,7 +55,7 @@ def _assignment(name: str, found: Sequence[Group]) -> Resource:
             region, zone, subzone = parts(each.locality)
             group.locality.CopyFrom(base_pb2.Locality(region=region, zone=zone, sub_zone=subzone))
         group.lb_endpoints.extend(_endpoint(endpoint) for endpoint in ordered)
-    return wrap(names.ENDPOINTS, name, assignment)
+    return made
 
 
 def _endpoint(endpoint: Endpoint) -> Any:

@@ -56,8 +56,7 @@ def service_chains(
     own = ((names.outbound(service.host, port.number), 100),)
     # Without an address of its own a service is known by the name that is asked for, where there is one.
     sni = () if service.addresses or port.protocol is not Protocol.TLS else (service.host,)
-    blocks = tuple(each for each in service.addresses if "/" in each)
-    return [*found, Chain(sni, () if sni else blocks, own)]
+    return [*found, Chain(sni, (), own)]
 
 
 def _ruled(

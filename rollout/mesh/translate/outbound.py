@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Service
@@ -22,10 +24,12 @@ def outbound_listeners(shared: Shared, proxy: Proxy) -> list[Resource]:
             continue
         for number, chains in _chains(shared, service, callers).items():
             addresses = [each for each in service.addresses if "/" not in each]
+            blocks = tuple(each for each in service.addresses if "/" in each)
             found += [shared.listener_to(address, number, chains) for address in addresses]
-            # A headless Service's connections go to the pod that they are for; a declared host's have no other address.
-            if service.hostname and not addresses:
-                by_port.setdefault(number, []).extend(chains)
+            # A headless Service's connections go to the pod that they are for; a declared host's are known by the port.
+            if blocks or (service.hostname and not addresses):
+                limited = (replace(c, subnets=blocks) if c.everything else c for c in chains)
+                by_port.setdefault(number, []).extend(limited)
     for port, wanted in sorted(by_port.items()):
         if port not in names.RESERVED_PORTS:
             found.append(shared.listener_any(port, proxy.workload, distinct(wanted)))

@@ -15,8 +15,8 @@ from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.gateway import ServerTLS, TLSMode
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.translate import names
-from rollout.mesh.translate.clusters import ADS
 from rollout.mesh.translate.resource import Resource, pack, wrap
+from rollout.mesh.translate.sources import ADS
 
 _SOCKET = "envoy.transport_sockets.tls"
 _VERSIONS = {
