@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from rollout.cli import analyzing, injecting, installing, judge, serving
+from rollout.cli import analyzing, describing, injecting, installing, judge, serving
 from rollout.cli.canary import commands
 from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.chaos import commands as chaos
@@ -27,6 +27,7 @@ serving.register(app)
 judge.register(app)
 commands.register(app)
 analyzing.register(app)
+describing.register(app)
 injecting.register(app)
 chaos.register(app)
 app.add_typer(proxy.app, name="proxy")

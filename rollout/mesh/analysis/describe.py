@@ -1,0 +1,107 @@
+"""What the mesh knows of a pod or a service, in sentences: which rules lead to it, with which share, and what misses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollout.mesh.analysis.world import World
+from rollout.mesh.ingest.services import Json
+from rollout.mesh.inject.inject import wants_proxy
+from rollout.mesh.model.routing import RouteTable
+from rollout.mesh.model.service import Service
+
+Labels = frozenset[tuple[str, str]]
+
+
+def describe_pod(world: World, pod: Json) -> list[str]:
+    """A pod: its ports, its proxy, the services before it and what leads to each."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    labels = frozenset((metadata.get("labels") or {}).items())
+    lines = [f"Pod: {metadata['namespace']}/{metadata['name']}"]
+    ports = [
+        f"{port['containerPort']} ({container['name']})"
+        for container in (*(spec.get("initContainers") or ()), *spec["containers"])
+        for port in container.get("ports") or ()
+    ]
+    lines.append(f"  Ports: {', '.join(ports) or 'none named'}")
+    lines.append(
+        f"  Proxy: {'no: its requests are not in the mesh' if wants_proxy(dict(pod)) else 'yes'}"
+    )
+    before = [
+        each for each in world.registry.services_in(metadata["namespace"]) if each.selects(labels)
+    ]
+    for service in before:
+        lines += _service(world, service, labels)
+    if not before:
+        lines.append("WARNING: no Service selects it: nothing is routed to it")
+    return lines
+
+
+def describe_service(world: World, service: Service) -> list[str]:
+    """A service, and what leads to it."""
+    return _service(world, service, None)
+
+
+def _service(world: World, service: Service, pod: Labels | None) -> list[str]:
+    lines = [f"Service: {service.namespace}/{service.name}"]
+    lines += [
+        f"  Port: {port.name or '-'} {port.number}, {port.protocol.value}, to {port.target}"
+        for port in service.ports
+    ]
+    lines += _policy(world, service, pod)
+    for table in _leading(world, service.host):
+        lines += _table(world, table, service.host, pod)
+    return lines
+
+
+def _policy(world: World, service: Service, pod: Labels | None) -> Iterator[str]:
+    policy = world.registry.policy(service.namespace, service.host)
+    if policy is None:
+        return
+    yield f"  DestinationRule: {policy.ref.namespace}/{policy.ref.name} for {policy.host}"
+    if not policy.subsets:
+        return
+    if pod is None:
+        yield f"    Subsets: {', '.join(each.name for each in policy.subsets)}"
+        return
+    matching = [each.name for each in policy.subsets if each.labels <= pod]
+    others = [each.name for each in policy.subsets if not each.labels <= pod]
+    yield f"    Matching subsets: {', '.join(matching) or 'none'}"
+    if others:
+        yield f"      (not matching: {', '.join(others)})"
+
+
+def _leading(world: World, host: str) -> list[RouteTable]:
+    """The tables with a rule to the host, or about it."""
+    return [
+        table
+        for table in sorted(world.registry.tables.values(), key=lambda each: each.age)
+        if host in {world.registry.canonical(name) for name in table.hosts}
+        or any(True for _ in _shares(world, table, host))
+    ]
+
+
+def _shares(world: World, table: RouteTable, host: str) -> Iterator[tuple[int, int, str]]:
+    """The rule, the weight and the subset of every destination that is the host."""
+    for route in table.routes:
+        shares = route.action if isinstance(route.action, tuple) else ()
+        for share in shares:
+            if world.registry.canonical(share.destination.host) == host:
+                weight = share.weight if len(shares) > 1 else 100
+                yield route.index, weight, share.destination.subset
+
+
+def _table(world: World, table: RouteTable, host: str, pod: Labels | None) -> Iterator[str]:
+    through = ", ".join(table.gateways)
+    yield f"  VirtualService: {table.ref.namespace}/{table.ref.name} through {through}"
+    policy = world.registry.policy(table.ref.namespace, host)
+    reached = False
+    for rule, weight, name in _shares(world, table, host):
+        subset = policy.subset(name) if policy and name else None
+        if name and subset is None:
+            yield f"    WARNING: rule {rule} names subset {name}, which no DestinationRule declares"
+        elif pod is None or subset is None or subset.labels <= pod:
+            reached = True
+            yield f"    Rule {rule}: weight {weight}%{f', subset {name}' if name else ''}"
+    if pod is not None and not reached:
+        yield "    WARNING: none of its rules leads to this pod"
