@@ -77,6 +77,7 @@ _NOT_YET: tuple[_Row, ...] = (
         _Row(f"spec.service.corsPolicy.allowOrigins[].{match}", "use exact", providers=_NO_CORS)
         for match in ("prefix", "regex")
     ),
+    _Row("spec.service.corsPolicy.unmatchedPreflights", _ISTIO_ONLY, providers=_NO_CORS),
     _Row("spec.analysis.match", _ISTIO_ONLY, providers=_ROUTED),
     _Row("spec.analysis.match[].sourceLabels", _ISTIO_ONLY, providers=(ISTIO, KUBERNETES)),
     _Row("spec.analysis.mirror", _ISTIO_ONLY, providers=_ROUTED),

@@ -50,6 +50,20 @@ def owned_metadata(
     }
 
 
+def left_alone(canary: Object, metadata: Object, observed: Object | None) -> Object:
+    """The metadata without the labels and annotations that `spec.service.unmanagedMetadata` says are others', where others
+    gave them a value.
+    """
+    shape = canary["spec"].get("service") or {}
+    unmanaged, found = shape.get("unmanagedMetadata") or {}, dict(metadata)
+    served = (observed or {}).get("metadata") or {}
+    for part in ("labels", "annotations"):
+        if part in found:
+            theirs = {*(unmanaged.get(part) or ())} & {*(served.get(part) or ())}
+            found[part] = {k: v for k, v in found[part].items() if k not in theirs}
+    return found
+
+
 def without_flux(annotations: Mapping[str, str]) -> dict[str, str]:
     """Annotations that may be copied to a generated object."""
     return {k: v for k, v in annotations.items() if _FLUX not in k and k not in _NOT_COPIED}

@@ -13,6 +13,7 @@ from rollout.delivery.actions import Apply
 from rollout.delivery.objects.metadata import (
     canary_name,
     is_controlled_by,
+    left_alone,
     owned_metadata,
     primary_name,
 )
@@ -83,7 +84,7 @@ def service(
     desired = {
         "apiVersion": SERVICE.api_version,
         "kind": SERVICE.kind,
-        "metadata": metadata,
+        "metadata": left_alone(canary, metadata, observed),
         "spec": spec,
     }
     return Apply(SERVICE, desired, exact=("spec.selector",))

@@ -50,6 +50,7 @@ def decide_deletion(here: Situation) -> Decision:
     return Decision(
         actions=(
             *_apex_given_back(here),
+            *_sides_left(here),
             *here.router.original(here.obj, here.snapshot.seen),
             settle,
             let_go(here.snapshot),
@@ -84,6 +85,30 @@ def _apex_given_back(here: Situation) -> tuple[Action, ...]:
         "spec": {"selector": selector},
     }
     return (Apply(SERVICE, desired, exact=("spec.selector",)),)
+
+
+def _sides_left(here: Situation) -> tuple[Action, ...]:
+    """Where the route is somebody else's it goes on naming both sides' services: they stay, and select the target's pods."""
+    if here.canary.spec.route_ref is None:
+        return ()
+    pods = here.target_kind.makes_pods
+    selector = {here.label[0]: here.label[1]} if pods else here.target["spec"].get("selector")
+    return tuple(
+        Apply(
+            SERVICE,
+            {
+                "metadata": {
+                    "name": name,
+                    "namespace": here.canary.namespace,
+                    "ownerReferences": None,
+                },
+                "spec": {"selector": selector},
+            },
+            exact=("spec.selector",),
+        )
+        for side in (Side.PRIMARY, Side.CANARY)
+        if here.snapshot.seen(SERVICE, name := service_name(here.obj, side)) is not None
+    )
 
 
 def _applied_selector(served: Object) -> dict[str, str] | None:

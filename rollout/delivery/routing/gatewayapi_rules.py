@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from rollout.api.durations import parse_go_duration
 from rollout.api.kinds import GRPC_ROUTE, HTTP_ROUTE, Kind
 from rollout.delivery.affinity import Cookie
 from rollout.delivery.objects.services import Side, service_name
@@ -164,6 +165,9 @@ def _cors(policy: Object) -> Object:
     origins = [*(policy.get("allowOrigin") or ())]
     origins += [each["exact"] for each in policy.get("allowOrigins") or () if each.get("exact")]
     found: Object = {"allowOrigins": origins} if origins else {}
+    if age := policy.get("maxAge"):
+        # Whole seconds, at least one.
+        found["maxAge"] = max(1, int(parse_go_duration(age).total_seconds()))
     return found | {name: policy[field] for name, field in _CORS if policy.get(field)}
 
 

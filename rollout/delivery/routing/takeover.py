@@ -13,6 +13,7 @@ from rollout.delivery.objects.metadata import (
     LAST_APPLIED,
     ORIGINAL_CONFIGURATION,
     is_controlled_by,
+    left_alone,
     owned_metadata,
 )
 from rollout.kube.objects import Object, annotations_of
@@ -24,10 +25,11 @@ def route_metadata(canary: Object, observed: Object | None, name: str) -> Object
     """
     custom = canary["spec"]["service"].get("apex") or {}
     if observed is None or is_controlled_by(observed, canary):
-        return owned_metadata(
+        metadata = owned_metadata(
             canary, name, custom.get("labels") or {}, custom.get("annotations") or {}
         )
-    metadata: Object = {"name": name, "namespace": canary["metadata"]["namespace"]}
+        return left_alone(canary, metadata, observed)
+    metadata = {"name": name, "namespace": canary["metadata"]["namespace"]}
     annotations = annotations_of(observed)
     if not {LAST_APPLIED, ORIGINAL_CONFIGURATION} & annotations.keys():
         metadata["annotations"] = {

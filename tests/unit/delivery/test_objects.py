@@ -248,6 +248,38 @@ def test_a_service_that_was_there_keeps_its_metadata_and_node_port() -> None:
     assert "type" not in desired["spec"]
 
 
+def test_metadata_that_others_own_is_left_to_them() -> None:
+    unmanaged = {"labels": ["team"], "annotations": ["note", "new"]}
+    owner = {
+        **OWNER,
+        "spec": {
+            "targetRef": {"name": "catalog"},
+            "service": {
+                "port": 80,
+                "unmanagedMetadata": unmanaged,
+                "apex": {
+                    "labels": {"team": "shop", "tier": "web"},
+                    "annotations": {"note": "ours", "new": "ours"},
+                },
+            },
+        },
+    }
+    served = {
+        "metadata": {
+            "name": "catalog",
+            "ownerReferences": OWNED,
+            "labels": {"team": "theirs"},
+            "annotations": {"note": "theirs"},
+        },
+        "spec": {},
+    }
+    made = service(owner, Side.APEX, LABEL, deployment(), served).desired["metadata"]
+    assert made["labels"] == {"tier": "web", "app": "catalog"}
+    assert made["annotations"] == {"new": "ours", **LEFT_TO_US}
+    fresh = service(owner, Side.APEX, LABEL, deployment(), None).desired["metadata"]
+    assert fresh["labels"]["team"] == "shop"
+
+
 def test_ports_that_the_canary_does_not_name_stay() -> None:
     served: Object = {
         "metadata": {"name": "catalog", "namespace": "shop"},

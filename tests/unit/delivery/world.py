@@ -334,7 +334,9 @@ class World:
         kind = kind or next(each for each in KINDS if each.kind == obj["kind"])
         key = key_of(obj)
         old = self.stores[kind].get(*key)
-        metadata = {**(old["metadata"] if old else {}), **obj["metadata"]}
+        served = old["metadata"] if old else {}
+        kept = {k: served[k] for k in ("uid", "creationTimestamp", "generation") if k in served}
+        metadata = {**kept, **obj["metadata"]}
         metadata.setdefault("uid", f"uid-{kind.kind}-{key.name}")
         metadata.setdefault("creationTimestamp", "2026-01-20T22:50:00Z")
         changed = old is None or old.get("spec") != obj.get("spec")

@@ -133,6 +133,23 @@ FILTERS: dict[str, tuple[Object, Object]] = {
             "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}},
         },
     ),
+    "other origins": (
+        {
+            "corsPolicy": {
+                "allowOrigins": [{"exact": "https://a.example"}],
+                "allowMethods": ["GET"],
+                "maxAge": "24h",
+            }
+        },
+        {
+            "type": "CORS",
+            "cors": {
+                "allowOrigins": ["https://a.example"],
+                "allowMethods": ["GET"],
+                "maxAge": 86400,
+            },
+        },
+    ),
     "a static mirror": (
         {"mirror": [{"backendRef": {"name": "audit", "port": 80}}]},
         {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "audit", "port": 80}}},

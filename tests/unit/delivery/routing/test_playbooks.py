@@ -115,6 +115,22 @@ async def test_weights_alone_of_a_route_that_exists() -> None:
     assert len(world.stores[HTTP_ROUTE].list()) == 1
 
 
+async def test_services_that_somebodys_route_names_outlive_the_canary() -> None:
+    pair = [backend("catalog-primary", 100), backend("catalog-canary", 0)]
+    ref = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "name": "theirs"}
+    theirs = http_route({"backendRefs": pair}, name="theirs")
+    release = canary(routeRef=ref, revertOnDeletion=True)
+    world = await initialized(deployment(), release, theirs)
+    world.change(CANARY, KEY.name, metadata={"deletionTimestamp": "2026-01-20T23:00:00Z"})
+    await world.settle()
+    assert not world.need(CANARY, KEY.name)["metadata"]["finalizers"]
+    for name in ("catalog-primary", "catalog-canary"):
+        left = world.need(SERVICE, name)
+        assert left["spec"]["selector"] == {"app": "catalog"}
+        assert not left["metadata"].get("ownerReferences")
+    assert world.need(HTTP_ROUTE, "theirs")["spec"]["rules"] == [{"backendRefs": pair}]
+
+
 async def test_a_route_that_is_missing_keeps_the_target_serving() -> None:
     ref = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "name": "theirs"}
     world = World(deployment(), canary(routeRef=ref))
