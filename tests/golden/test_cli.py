@@ -14,7 +14,7 @@ from rollout.cli.canary.explain import explain
 from rollout.cli.canary.view import CanaryView, view
 from rollout.delivery.targets import DEPLOYMENTS
 from rollout.kube.objects import Object
-from tests.unit.delivery.world import canary, deployment
+from tests.unit.delivery.world import canary, deployment, target, target_ref
 
 GOLDEN = Path(__file__).parent / "cli"
 NOW = datetime(2026, 1, 20, 22, 50, tzinfo=UTC)
@@ -129,6 +129,20 @@ def made(
     return view(release, {"catalog": target, "catalog-primary": primary}, both if pods else {})
 
 
+def of_kind(kind: str, **status: object) -> CanaryView:
+    """A canary of this kind of target, progressing, whose target has its new revision on two of three nodes."""
+    workload, primary = target(kind), target(kind)
+    primary["metadata"] = {**primary["metadata"], "name": "catalog-primary"}
+    nodes = {"desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 2}
+    counted = {"updatedReplicas": 2, "availableReplicas": 2}
+    for each in (workload, primary):
+        each["status"] = nodes if kind == "DaemonSet" else counted
+    release = canary(targetRef=target_ref(kind))
+    release["status"] = shown("Progressing", 20, **status)
+    pods = {"catalog": [pod("catalog-0", state=FINE, ready=True)]}
+    return view(release, {"catalog": workload, "catalog-primary": primary}, pods)
+
+
 HELD = made(
     shown(
         "Progressing",
@@ -162,6 +176,7 @@ VIEWS = {
     "succeeded": made(shown("Succeeded"), pods=False),
     "failed": made(shown("Failed", history=RUNS[:3]), pods=False),
     "unnoticed": made(shown("Succeeded", lastAppliedSpec="v1-1"), image="catalog:9", pods=False),
+    **{kind.lower(): of_kind(kind) for kind in ("DaemonSet", "StatefulSet", "Service")},
     "broken": view(
         {
             "apiVersion": "flagger.app/v1beta1",

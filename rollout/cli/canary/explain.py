@@ -77,7 +77,7 @@ def _evidence(view: CanaryView, now: datetime) -> Iterator[str]:
 def _pods(view: CanaryView) -> Iterator[str]:
     for workload in view.workloads:
         if not workload.found:
-            yield f"Deployment {workload.name} ({workload.role}) is not there."
+            yield f"{workload.kind} {workload.name} ({workload.role}) is not there."
         for pod in workload.pods:
             if pod.trouble:
                 yield f"Pod {pod.name} of the {workload.role}: {pod.trouble}."

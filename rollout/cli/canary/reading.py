@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from rollout.api.kinds import CANARY, DEPLOYMENT, POD
+from rollout.api.kinds import CANARY, POD, Kind
 from rollout.cli.canary.errors import CommandFailed
-from rollout.cli.canary.view import CanaryView, view
+from rollout.cli.canary.view import CanaryView, pods_selector, view
 from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.targets import target_of
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.errors import Forbidden, NotFound
@@ -31,11 +32,15 @@ class NoCanary(CommandFailed):
 async def read_all(client: Client, namespace: str | None) -> list[CanaryView]:
     """Every canary, without pods."""
     canaries = await client.list(CANARY, namespace)
-    deployments = await client.list(DEPLOYMENT, namespace)
-    by_namespace: dict[str, dict[str, Object]] = {}
-    for each in deployments:
-        by_namespace.setdefault(each["metadata"]["namespace"], {})[each["metadata"]["name"]] = each
-    return [view(each, by_namespace.get(each["metadata"]["namespace"], {})) for each in canaries]
+    found: dict[tuple[Kind, str], dict[str, Object]] = {}
+    for kind in {target_of(each).kind for each in canaries}:
+        for each in await client.list(kind, namespace):
+            key = kind, each["metadata"]["namespace"]
+            found.setdefault(key, {})[each["metadata"]["name"]] = each
+    return [
+        view(each, found.get((target_of(each).kind, each["metadata"]["namespace"]), {}))
+        for each in canaries
+    ]
 
 
 async def read_canary(client: Client, namespace: str, name: str) -> Object:
@@ -49,15 +54,15 @@ async def read_canary(client: Client, namespace: str, name: str) -> Object:
 async def read_one(client: Client, namespace: str, name: str) -> CanaryView:
     """One canary with its workloads, and their pods where these may be read."""
     canary = await read_canary(client, namespace, name)
-    deployments: dict[str, Object] = {}
+    workloads: dict[str, Object] = {}
     pods: dict[str, Objects] = {}
     for each in _workloads_of(canary):
         with suppress(NotFound):
-            found = deployments[each] = await client.get(DEPLOYMENT, namespace, each)
-            with suppress(Forbidden):
-                selector = selector_string(found["spec"]["selector"])
-                pods[each] = await client.list(POD, namespace, selector)
-    return view(canary, deployments, pods)
+            found = workloads[each] = await client.get(target_of(canary).kind, namespace, each)
+            if selector := pods_selector(found):
+                with suppress(Forbidden):
+                    pods[each] = await client.list(POD, namespace, selector_string(selector))
+    return view(canary, workloads, pods)
 
 
 @asynccontextmanager
@@ -65,18 +70,18 @@ async def following(
     client: Client, namespace: str, name: str
 ) -> AsyncIterator[AsyncIterator[CanaryView]]:
     """The canary now, and again whenever it or what belongs to it changes; ends when it is deleted."""
-    await read_canary(client, namespace, name)
+    canary = await read_canary(client, namespace, name)
     cache = Cache(client, namespace)
     canaries = cache.watch(CANARY, name=name)
-    deployments = cache.watch(DEPLOYMENT)
+    workloads = cache.watch(target_of(canary).kind)
     pods = cache.watch(POD, optional=True)
     changed = asyncio.Event()
-    for store in (canaries, deployments, pods):
+    for store in (canaries, workloads, pods):
         store.subscribe(lambda _: changed.set())
     running = asyncio.ensure_future(cache.run())
     try:
         await cache.synced(_SECONDS_TO_SYNC)
-        yield _views(namespace, name, canaries, deployments, pods, changed)
+        yield _views(namespace, name, canaries, workloads, pods, changed)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -87,23 +92,23 @@ async def _views(
     namespace: str,
     name: str,
     canaries: Store,
-    deployments: Store,
+    workloads: Store,
     pods: Store,
     changed: asyncio.Event,
 ) -> AsyncIterator[CanaryView]:
     while (canary := canaries.get(namespace, name)) is not None:
         found = {
-            each: deployment
+            each: workload
             for each in _workloads_of(canary)
-            if (deployment := deployments.get(namespace, each)) is not None
+            if (workload := workloads.get(namespace, each)) is not None
         }
         yield view(canary, found, {each: _pods_of(found[each], pods) for each in found})
         await changed.wait()
         changed.clear()
 
 
-def _pods_of(deployment: Object, pods: Store) -> Objects:
-    namespace, selector = deployment["metadata"]["namespace"], deployment["spec"]["selector"]
+def _pods_of(workload: Object, pods: Store) -> Objects:
+    namespace, selector = workload["metadata"]["namespace"], pods_selector(workload)
     return [pod for pod in pods.list(namespace) if selector_matches(selector, labels_of(pod))]
 
 

@@ -100,7 +100,7 @@ def _facts(view: CanaryView, now: datetime) -> Table:
     facts.add_row("Status:", _state(view))
     if message := view.reason or view.message:
         facts.add_row("Message:", message)
-    facts.add_row("Target:", f"Deployment {view.target}")
+    facts.add_row("Target:", f"{view.kind} {view.target}")
     weight = f"canary {view.weight}%, primary {100 - view.weight}%"
     if view.iterations_wanted:
         weight += f"  {bar(view)} check {view.iterations} of {view.iterations_wanted}"
@@ -136,7 +136,9 @@ def _workload(workload: WorkloadView) -> Text:
             f"{words.WORKLOAD} {workload.name} ({workload.role})  ",
             (f"{sign} not there", STYLES[sign]),
         )
-    if not workload.wanted:
+    if workload.selects:
+        state = Text(f"selects {workload.selects}", "dim")
+    elif not workload.wanted:
         state = Text("• scaled down", "dim")
     else:
         whole = min(workload.updated, workload.available) >= workload.wanted

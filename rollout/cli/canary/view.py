@@ -12,13 +12,15 @@ from typing import Any
 
 from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
+from rollout.api.kinds import DAEMON_SET
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.podfailure import failure
 from rollout.delivery.records import CommandRecord, Run, StepRecord, Verdict
 from rollout.delivery.refusals import BLOCKED
 from rollout.delivery.status import SETTLED, Status, parse_time
 from rollout.delivery.targets import target_of
-from rollout.kube.objects import Object
+from rollout.delivery.targets.target import Target
+from rollout.kube.objects import Object, selector_string
 
 NO_PHASE = "New"
 
@@ -49,6 +51,7 @@ class WorkloadView:
     updated: int = 0
     available: int = 0
     found: bool = True
+    selects: str = ""
     pods: tuple[PodView, ...] = ()
 
 
@@ -66,6 +69,7 @@ class CanaryView:
     invalid: str = ""
     suspended: bool = False
     noticed: bool = True
+    kind: str = "Deployment"
     target: str = ""
     revision: str = ""
     failed_checks: int = 0
@@ -116,17 +120,17 @@ class CanaryView:
 
 def view(
     canary: Object,
-    deployments: Mapping[str, Object] | None = None,
+    workloads: Mapping[str, Object] | None = None,
     pods: Mapping[str, Iterable[Object]] | None = None,
 ) -> CanaryView:
-    """Put it together; `deployments` and the `pods` of each by the Deployment's name, where they were read."""
+    """Put it together; `workloads` of the target's kind and the `pods` of each by the workload's name, where they were read."""
     canary = printable(canary)
     metadata, status = canary["metadata"], Status.parse(canary.get("status"))
     parsed, invalid = _parsed(canary)
     spec = canary.get("spec") or {}
     target = str((spec.get("targetRef") or {}).get("name") or "")
     condition, blocked = status.condition("Promoted"), status.condition(BLOCKED)
-    found = (deployments or {}).get(target)
+    found = (workloads or {}).get(target)
     revision = target_of(canary).revision(found) if found else ""
     known = {"", status.last_applied_spec, status.last_promoted_spec}
     return CanaryView(
@@ -140,6 +144,7 @@ def view(
         invalid=invalid,
         suspended=bool(spec.get("suspend")),
         noticed=status.phase not in SETTLED or revision in known,
+        kind=target_of(canary).kind.kind,
         target=target,
         revision=revision or status.last_applied_spec,
         failed_checks=status.failed_checks,
@@ -147,12 +152,12 @@ def view(
         steps=parsed.steps if parsed else (),
         iterations=status.iterations,
         iterations_wanted=(parsed.spec.analysis.iterations or 0) if parsed else 0,
-        interval=parsed.interval() if parsed else None,
+        interval=parsed.spec.analysis.interval if parsed else None,
         moved=status.last_transition,
         created=parse_time(metadata.get("creationTimestamp")),
         skip_analysis=bool(spec.get("skipAnalysis")),
         metrics=tuple(metric.name for metric in parsed.spec.analysis.metrics) if parsed else (),
-        workloads=_workloads(status, target, deployments, pods or {}),
+        workloads=_workloads(canary, status, workloads, pods or {}),
         checks=status.analysis,
         history=status.history,
         command=status.command,
@@ -177,42 +182,68 @@ def _parsed(canary: Object) -> tuple[Canary | None, str]:
         return None, str(error)
 
 
+def pods_selector(workload: Object) -> Object | None:
+    """The LabelSelector of its pods; None where it selects none."""
+    selector: Object = workload["spec"].get("selector") or {}
+    if not selector or {"matchLabels", "matchExpressions"} & selector.keys():
+        return selector or None
+    return {"matchLabels": selector}
+
+
 def _workloads(
+    canary: Object,
     status: Status,
-    target: str,
-    deployments: Mapping[str, Object] | None,
+    workloads: Mapping[str, Object] | None,
     pods: Mapping[str, Iterable[Object]],
 ) -> tuple[WorkloadView, ...]:
-    if deployments is None or not target:
+    target = str(((canary.get("spec") or {}).get("targetRef") or {}).get("name") or "")
+    if workloads is None or not target:
         return ()
     sides = (
         ("primary", primary_name(target), 100 - status.canary_weight),
         ("canary", target, status.canary_weight),
     )
     return tuple(
-        _workload(role, name, weight, deployments.get(name), pods.get(name, ()))
+        _workload(target_of(canary), role, name, weight, workloads.get(name), pods.get(name, ()))
         for role, name, weight in sides
     )
 
 
 def _workload(
-    role: str, name: str, weight: int, deployment: Object | None, pods: Iterable[Object]
+    target: Target,
+    role: str,
+    name: str,
+    weight: int,
+    workload: Object | None,
+    pods: Iterable[Object],
 ) -> WorkloadView:
-    if deployment is None:
-        return WorkloadView(role=role, kind="Deployment", name=name, weight=weight, found=False)
-    spec, status = deployment["spec"], deployment.get("status") or {}
-    containers = printable(spec["template"]["spec"].get("containers") or ())
+    kind = target.kind.kind
+    if workload is None:
+        return WorkloadView(role=role, kind=kind, name=name, weight=weight, found=False)
+    status = workload.get("status") or {}
+    containers = printable((target.template(workload).get("spec") or {}).get("containers") or ())
+    wanted = target.pods(workload)
+    if wanted and target.kind == DAEMON_SET:
+        wanted = int(status.get("desiredNumberScheduled") or 0)
+    selector = pods_selector(workload)
     return WorkloadView(
         role=role,
-        kind="Deployment",
+        kind=kind,
         name=name,
         weight=weight,
         images=tuple(str(each.get("image", "")) for each in containers),
-        wanted=int(spec.get("replicas", 1)),
-        updated=int(status.get("updatedReplicas") or 0),
-        available=int(status.get("availableReplicas") or 0),
+        wanted=wanted,
+        updated=_counted(status, "updatedReplicas", "updatedNumberScheduled"),
+        available=_counted(status, "availableReplicas", "numberAvailable"),
+        selects=(
+            printable(selector_string(selector)) if selector and not target.makes_pods else ""
+        ),
         pods=tuple(sorted(map(_pod, pods), key=lambda pod: pod.name)),
     )
+
+
+def _counted(status: Object, *names: str) -> int:
+    return next((int(status[name]) for name in names if status.get(name)), 0)
 
 
 def _pod(pod: Object) -> PodView:
