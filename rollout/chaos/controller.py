@@ -87,7 +87,7 @@ class Chaos:
         )
         self._desk = Desk(
             SteadyTests(self._prometheus, options.metrics_server),
-            TrafficCounter(self._prometheus, options.metrics_server),
+            TrafficCounter(self._prometheus, options.metrics_server, stores[SERVICE].list),
             PodKiller(shared.client),
             self._queue.add,
             shared.group,

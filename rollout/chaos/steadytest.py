@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from rollout.api.chaos import ChaosExperiment, SteadyState
-from rollout.chaos.probe import ProbePoint, ProbeResult, ProbeVerdict
+from rollout.chaos.probe import TEST_NAME, ProbePoint, ProbeResult, ProbeVerdict
 from rollout.judge.checks import QueryFailed
 from rollout.judge.evidence.counters import CounterSource, Series, Workloads, failed_requests
 from rollout.judge.sequential import (
@@ -31,8 +31,6 @@ from rollout.judge.sequential import (
     verdict,
 )
 
-NAME = "failed-requests"
-"""The name of its results, beside those of probes."""
 _STEP_SECONDS = 2.0
 _MARGIN_SECONDS = 60.0
 _MOST_RUNS = 256
@@ -111,7 +109,7 @@ class SteadyTests:
 def config_of(steady: SteadyState) -> Shares:
     """The test that a steady state asks for."""
     limit = Limit(share=steady.slo) if steady.compare == "slo" and steady.slo else None
-    return Shares(metric=NAME, alpha=steady.alpha, limit=limit)
+    return Shares(metric=TEST_NAME, alpha=steady.alpha, limit=limit)
 
 
 def sides(
@@ -190,5 +188,10 @@ def _result(
     value: float | None = None,
 ) -> ProbeResult:
     return ProbeResult(
-        name=NAME, point=point, at=at, verdict=found, value=value, sentence=f"{NAME}: {text}"
+        name=TEST_NAME,
+        point=point,
+        at=at,
+        verdict=found,
+        value=value,
+        sentence=f"{TEST_NAME}: {text}",
     )
