@@ -110,12 +110,14 @@ class Observer:
             namespace, service = _target(obj)
             radius = (obj.get("spec") or {}).get("blastRadius") or {}
             most = radius.get("maxConcurrent")
+            parsed = status_of(obj)
             yield Other(
                 key=key_of(obj),
                 namespace=namespace,
                 service=service,
                 max_concurrent=most if isinstance(most, int) else 1,
-                started_at=status_of(obj).started_at,
+                started_at=parsed.started_at,
+                faulted=parsed.phase.is_faulted,
             )
 
     def _rolled_back(self, namespace: str, service: str) -> datetime | None:

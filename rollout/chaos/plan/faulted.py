@@ -16,6 +16,8 @@ VOUCHED_WITHIN = timedelta(seconds=5)
 """How long the API server may take no renewal until the fault counts as ended by itself."""
 NO_ANSWER_WITHIN = timedelta(seconds=30)
 """How long a question at an edge may go without an answer."""
+_HEARD_OF = timedelta(seconds=1)
+"""How long an experiment of another namespace waits for what other processes have begun at the same time."""
 _COUNT_SOON, _COUNT = timedelta(seconds=1), timedelta(seconds=5)
 _EMPTY = RunView()
 
@@ -81,6 +83,9 @@ def check(seen: Snapshot, experiment: ChaosExperiment, draft: Draft) -> None:
             return
         ask(asked, BEFORE, run, began, draft)
         draft.wake(draft.now + timedelta(seconds=1))
+        return
+    if experiment.namespace != experiment.target_namespace and draft.now < began + _HEARD_OF:
+        draft.wake(began + _HEARD_OF)
         return
     if experiment.spec.dry_run:
         draft.recover(None, "dry run: the target was found, and nothing was broken")

@@ -75,7 +75,7 @@ def _crowded(seen: Snapshot, experiment: ChaosExperiment) -> Iterator[Closed]:
         each
         for each in seen.others
         if each.namespace == experiment.target_namespace
-        and (not running or _order(each.started_at, each.key) < mine)
+        and (not running or each.faulted or _order(each.started_at, each.key) < mine)
     ]
     for each in before:
         if each.service == experiment.spec.target.service:

@@ -102,11 +102,13 @@ def _judged(
     if not faulted.is_injected(experiment, draft):
         seen = status.condition("AllInjected")
         return Verdict.ERROR, f"nothing was tested: {seen.message if seen else 'nothing was hit'}"
-    silent = [
-        each for point in (DURING, AFTER) for each in steady.open_at(asked, point, run.samples)
-    ]
+    silent = {
+        each.name: each
+        for point in (DURING, AFTER)
+        for each in steady.open_at(asked, point, run.samples)
+    }
     if silent:
-        return Verdict.ERROR, faulted.unanswered_sentence(tuple(dict.fromkeys(silent)), run)
+        return Verdict.ERROR, faulted.unanswered_sentence(tuple(silent.values()), run)
     return Verdict.PASS, _passed(asked, draft)
 
 

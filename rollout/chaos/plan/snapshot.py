@@ -68,13 +68,14 @@ class RunView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """Another experiment that is in a run, as far as it concerns this one."""
+    """Another experiment that is in a run, as far as it concerns this one. `faulted`: it breaks something already."""
 
     key: Key
     namespace: str
     service: str
     max_concurrent: int
     started_at: datetime | None
+    faulted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
