@@ -34,6 +34,8 @@ def declared(parsed: ServiceEntry) -> tuple[list[Declared], list[Problem]]:
     ref = Ref("ServiceEntry", parsed.namespace, parsed.name)
     found = []
     for host in dict.fromkeys(host.rstrip(".").lower() for host in parsed.spec.hosts):
+        if "." not in host:
+            continue
         resolution = _RESOLUTIONS[parsed.spec.resolution or "NONE"]
         behind = _behind(parsed, host, resolution)
         service = Service(
@@ -58,6 +60,10 @@ def _left_aside(parsed: ServiceEntry, ref: Ref) -> Iterator[Problem]:
     for field in parsed.unknown_fields:
         yield Problem(ref, field.path, field.reason, field.remedy or _UNSUPPORTED)
     reason = "is not acted upon by this version"
+    for index, host in enumerate(parsed.spec.hosts):
+        if "." not in host.rstrip("."):
+            why = f"{host!r} has no dot: short names are those of Services"
+            yield Problem(ref, f"spec.hosts[{index}]", why, "write a name with a dot")
     if parsed.spec.workload_selector is not None:
         yield Problem(ref, "spec.workloadSelector", reason, "name the endpoints")
     if parsed.spec.subject_alt_names:
