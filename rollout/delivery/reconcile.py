@@ -27,6 +27,7 @@ from rollout.delivery.refusals import NAMES, Refusal
 from rollout.delivery.routing import routed_kinds
 from rollout.delivery.situation import refuse
 from rollout.delivery.snapshot import Snapshot
+from rollout.delivery.status import Status
 from rollout.judge.checks import Answer, Check, QueryFailed, Source
 from rollout.judge.trials import Observed, Trial
 from rollout.kube.errors import Conflict, Forbidden, Invalid, NotFound
@@ -110,6 +111,7 @@ class Reconciler:
         self._due: dict[Key, datetime] = {}
         self._rest: dict[Key, datetime] = {}
         self._answers: dict[Key, tuple[datetime, Mapping[Check, Answer]]] = {}
+        self._moved: dict[Key, datetime] = {}
 
     async def reconcile(self, key: Key) -> bool:
         """One look. False asks the caller to look again after a back-off."""
@@ -137,6 +139,7 @@ class Reconciler:
         self._due.pop(key, None)
         self._rest.pop(key, None)
         self._answers.pop(key, None)
+        self._moved.pop(key, None)
         self._hooks.used(key)
         if self._trials is not None:
             self._trials.follow(key, None, None)
@@ -151,8 +154,23 @@ class Reconciler:
         if seen is None:
             return None
         observed = self._trials.observed(key) if self._trials else Observed()
-        hooks = self._hooks.outcomes(key)
-        return replace(seen, hooks=hooks, rest=self._rest.get(key), observed=observed)
+        return replace(
+            seen,
+            status=self._exact(key, seen.status),
+            hooks=self._hooks.outcomes(key),
+            rest=self._rest.get(key),
+            observed=observed,
+        )
+
+    def _exact(self, key: Key, status: Status) -> Status:
+        """The status with the very moment of its last step, where this process made it.
+
+        Written times are whole seconds: by them, all canaries that moved within one would be due at the same instant.
+        """
+        moved = self._moved.get(key)
+        if moved is None or status.last_transition != moved.replace(microsecond=0):
+            return status
+        return replace(status, last_transition=moved)
 
     def _ask(self, key: Key, seen: Snapshot, decision: Decision) -> None:
         """Have hooks called that the decision waits for; forget what they, and checks, said once it waits for none."""
@@ -215,6 +233,8 @@ class Reconciler:
         if decision.alerts and isinstance(seen.canary, Canary):
             self._alert(seen.canary, decision.alerts)
         if decision.status != seen.status:
+            if decision.status.last_transition is not None:
+                self._moved[key] = decision.status.last_transition
             log.info(
                 "canary moved",
                 canary=str(key),

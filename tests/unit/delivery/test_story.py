@@ -9,7 +9,7 @@ import pytest
 from rollout.api.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, SERVICE, VIRTUAL_SERVICE
 from rollout.judge.checks import NoData, QueryFailed, Value
 from rollout.kube.objects import Object
-from tests.unit.delivery.world import KEY, World, canary, deployment, initialized, shown
+from tests.unit.delivery.world import INTERVAL, KEY, World, canary, deployment, initialized, shown
 
 _WAITING = "waiting for rollout to finish: "
 _UNOBSERVED = f"{_WAITING}observed deployment generation less than desired generation"
@@ -200,6 +200,19 @@ async def test_traffic_goes_back_in_steps() -> None:
         "Finalising 0",
         "Succeeded 0",
     ]
+
+
+async def test_a_step_is_due_an_interval_after_the_very_moment_of_the_last() -> None:
+    world = await initialized()
+    world.now += timedelta(milliseconds=800)
+    world.new_image("catalog:2")
+    await world.settle()
+    world.now += INTERVAL - timedelta(milliseconds=300)
+    await world.settle()
+    assert world.served == (100, 0), "the status says whole seconds, and it would be due by them"
+    world.restart()
+    await world.settle()
+    assert world.served == (90, 10), "who knows the status alone goes by it"
 
 
 async def test_listed_steps() -> None:
