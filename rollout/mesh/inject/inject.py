@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from rollout.mesh.agent.settings import AGENT_PORT
-from rollout.mesh.inject import containers, probes, workload
+from rollout.mesh.inject import containers, gateway, probes, workload
 from rollout.mesh.inject.config import InjectionConfig
 
 Json = dict[str, Any]
@@ -22,7 +22,7 @@ METRICS_PATH = "/stats/prometheus"
 
 
 def wants_proxy(pod: Json) -> bool:
-    """Yes unless the pod says no, has one, or is on its node's network.
+    """Yes unless the pod says no, has one, or is on its node's network; a gateway has what is to become of its own.
 
     The API server has looked at the namespace's label by the time it asks, and knows it better than any cache here.
     """
@@ -30,7 +30,7 @@ def wants_proxy(pod: Json) -> bool:
     annotations = metadata.get("annotations") or {}
     if spec.get("hostNetwork") or (spec.get("os") or {}).get("name") == "windows":
         return False
-    if STATUS in annotations or _has_proxy(spec):
+    if STATUS in annotations or _has_proxy(spec) is not gateway.wanted(annotations):
         return False
     word = (metadata.get("labels") or {}).get(INJECT) or annotations.get(INJECT)
     return word is None or word == "true"
@@ -43,6 +43,8 @@ def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
     metadata, spec = pod.get("metadata", {}), pod["spec"]
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
     owner = workload.workload_of(pod, namespace)
+    if gateway.wanted(annotations):
+        return _gateway(spec, annotations, labels, owner, config)
     inits, apps, app_probes = _rewritten(spec, annotations)
     proxy = containers.proxy_container(
         config,
@@ -59,6 +61,26 @@ def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
         _set("/spec/initContainers", [*added, *inits]),
         _set("/spec/containers", apps),
         _set("/spec/volumes", [*(spec.get("volumes") or ()), *containers.VOLUMES]),
+    ]
+
+
+def _gateway(
+    spec: Json, annotations: Json, labels: Json, owner: workload.Workload, config: InjectionConfig
+) -> list[Json]:
+    """The pod's own container becomes the proxy; nothing is intercepted."""
+    made = [
+        gateway.gateway_container(each, config, owner)
+        if each.get("name") == containers.PROXY
+        else each
+        for each in spec["containers"]
+    ]
+    named = {volume["name"] for volume in spec.get("volumes") or ()}
+    volumes = [each for each in containers.VOLUMES if each["name"] not in named]
+    return [
+        _set("/metadata/annotations", {**annotations, **_annotations(annotations, [])}),
+        _set("/metadata/labels", {**_canonical(labels, owner.name), **labels}),
+        _set("/spec/containers", made),
+        _set("/spec/volumes", [*(spec.get("volumes") or ()), *volumes]),
     ]
 
 

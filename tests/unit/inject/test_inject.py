@@ -276,3 +276,41 @@ def test_statistics_that_are_asked_for_are_kept() -> None:
         {"prefix": "cluster.outbound|80||catalog"},
         {"prefix": "http."},
     ]
+
+
+def gateway_pod(**container: Any) -> Json:
+    metadata = {
+        "labels": {"app": "edge", "istio": "edge"},
+        "annotations": {"inject.istio.io/templates": "gateway"},
+    }
+    return pod(metadata=metadata, containers=[{"name": "istio-proxy", "image": "auto"} | container])
+
+
+def test_a_gateway_is_its_pods_own_container() -> None:
+    ports = [{"name": "https", "containerPort": 8443}]
+    env = [{"name": "PROXY_LOG_LEVEL", "value": "debug"}]
+    patched = injected(gateway_pod(ports=ports, env=env))
+    (proxy,) = patched["spec"]["containers"]
+    assert "initContainers" not in patched["spec"]
+    assert (proxy["image"], proxy["args"]) == ("rollout:1", ["agent", "proxy", "router"])
+    assert "restartPolicy" not in proxy
+    assert env_of(proxy)["PROXY_LOG_LEVEL"]["value"] == "debug"
+    assert env_of(proxy)["DISCOVERY_ADDRESS"]["value"] == CONFIG.discovery_address
+    assert ports[0] in proxy["ports"]
+    assert {"name", "mountPath"} <= proxy["volumeMounts"][0].keys()
+    mounted = {mount["name"] for mount in proxy["volumeMounts"]}
+    assert mounted <= {volume["name"] for volume in patched["spec"]["volumes"]}
+    assert patched["metadata"]["labels"]["istio"] == "edge"
+    assert inject(patched, "shop", CONFIG) == []
+
+
+@pytest.mark.parametrize(("given_pod", "gets_one"), [
+    (gateway_pod(image="mine:1"), True),
+    (pod(metadata={"annotations": {"inject.istio.io/templates": "gateway"}}), False),
+    (pod(containers=[{"name": "istio-proxy", "image": "auto"}]), False),
+], ids=["an image of one's own", "no container for it", "no template"])  # fmt: skip
+def test_which_pods_are_gateways(given_pod: Json, gets_one: bool) -> None:
+    patched = injected(given_pod)
+    assert (patched != given_pod) is gets_one
+    if gets_one:
+        assert patched["spec"]["containers"][0]["image"] == "mine:1"
