@@ -34,6 +34,7 @@ _CULPRITS: dict[str, frozenset[str]] = {
     "lds": frozenset({"Gateway", "VirtualService"}),
     "sds": frozenset({"Gateway"}),
     "rds": frozenset({"VirtualService", "Gateway", "DestinationRule"}),
+    "ecds": frozenset(),
     "other": frozenset(),
 }
 

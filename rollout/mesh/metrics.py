@@ -11,11 +11,12 @@ _SHORT = {
     "Listener": "lds",
     "RouteConfiguration": "rds",
     "Secret": "sds",
+    "TypedExtensionConfig": "ecds",
 }
 
 
 def short(type_url: str) -> str:
-    """`cds`, `eds`, `lds`, `rds` or `sds`; the type itself for any other."""
+    """`cds`, `eds`, `lds`, `rds`, `sds` or `ecds`; `other` for any other type."""
     name = type_url.rsplit(".", 1)[-1]
     return _SHORT.get(name, "other")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -80,6 +81,18 @@ class Scene:
             if not each["@type"].endswith(("EcdsConfigDump", "BootstrapConfigDump"))
         ]
         return _timeless(kept)
+
+    async def counted(self) -> None:
+        """The caller's metrics say which service's requests were faulted."""
+        page = await self.proxy.get("/stats/prometheus?filter=requests_total")
+        series = [dict(re.findall(r'(\w+)="([^"]*)"', line)) for line in page.splitlines()]
+        faulted = [each for each in series if each.get("response_flags") == "FI"]
+        assert faulted
+        for each in faulted:
+            assert each["reporter"] == "source"
+            assert each["response_code"] == "418"
+            assert each["destination_service_name"] == "one"
+            assert each["destination_service_namespace"] == self.namespace
 
     async def filled(self) -> list[str]:
         """What is in the slots beside the default."""
@@ -162,6 +175,7 @@ async def test_a_fault_hits_its_service_alone_for_longer_than_its_life_and_leave
         await asyncio.sleep(0.02)
     assert len(await scene.filled()) == 1
     assert await scene.configuration() == before
+    await scene.counted()
     await scene.voucher.stop("one")
     await scene.sees(200)
     assert await scene.filled() == []
