@@ -160,8 +160,59 @@ HELD = made(
         history=RUNS,
     )
 )
+FAILURES = "request-success-rate: {}: failed requests: canary {}, primary 1 of 1240 (0.0806 %){}; evidence {} of {}"
+
+
+def judged(verdict: str, message: str, **numbers: object) -> Object:
+    """What a status says of the judge; of latency nothing was seen yet."""
+    failed = {"name": "request-success-rate", "verdict": verdict, "message": message, **numbers}
+    slow = {
+        "name": "request-duration",
+        "verdict": "Undecided",
+        "message": "request-duration: undecided: requests slower than 250 ms: canary no requests",
+        "canary": "0 of 0",
+        "primary": "0 of 0",
+        "evidence": "1",
+        "bound": "20",
+    }
+    return {
+        "since": ago(seconds=14),
+        "until": ago(seconds=2),
+        "source": "proxies",
+        "verdict": verdict,
+        "message": message,
+        "metrics": [failed, slow],
+    }
+
+
+UNDECIDED = judged(
+    "Undecided",
+    FAILURES.format("undecided", "0 of 138 (0 %)", "", "3.4", "20 that it stays below 1 %")
+    + "; about 202 more canary requests to a decision at these rates, 20 s at 9.9 requests a second",
+    canary="0 of 138",
+    primary="1 of 1240",
+    evidence="3.4",
+    bound="20",
+    more=202,
+)
+WORSE = judged(
+    "Worse",
+    FAILURES.format(
+        "worse",
+        "9 of 138 (6.52 %)",
+        ", 81 times as many",
+        "380",
+        "200 that it is worse than the primary",
+    ),
+    canary="9 of 138",
+    primary="1 of 1240",
+    evidence="380",
+    bound="200",
+)
 VIEWS = {
     "held": HELD,
+    "judged": made(shown("Progressing", 10, judge=UNDECIDED), pods=False),
+    "judged-worse": made(shown("Failed", judge=WORSE, history=RUNS[:3]), pods=False),
     "new": made({}, pods=False),
     "paused": made(
         shown(

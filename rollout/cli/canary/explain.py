@@ -9,6 +9,7 @@ from rollout.api.canary.status import Phase
 from rollout.cli.canary.outcome import sentence
 from rollout.cli.canary.view import CanaryView
 from rollout.cli.canary.words import age, span
+from rollout.delivery.judging.record import Ruled
 from rollout.delivery.phases.commands import possible
 from rollout.delivery.records import Verdict
 
@@ -17,7 +18,13 @@ def explain(view: CanaryView, now: datetime) -> list[str]:
     """One sentence per fact, the most important first."""
     if view.invalid:
         return [sentence(view)]
-    return [*_state(view, now), *_evidence(view, now), *_pods(view), *_what_next(view)]
+    return [
+        *_state(view, now),
+        *_judged(view, now),
+        *_evidence(view, now),
+        *_pods(view),
+        *_what_next(view),
+    ]
 
 
 def _state(view: CanaryView, now: datetime) -> Iterator[str]:
@@ -49,7 +56,9 @@ def _progress(view: CanaryView, now: datetime) -> Iterator[str]:
     if view.failed_checks:
         more = max(0, view.threshold - view.failed_checks)
         yield f"Failed checks: {view.failed_checks}; {more} more and it is rolled back."
-    if view.next_step is not None:
+    if view.judge is not None:
+        yield "The next step is made as soon as the judge allows; everything else is checked once an interval."
+    elif view.next_step is not None:
         left = view.next_step - now
         yield (
             f"The next step is due in {span(left)}."
@@ -58,11 +67,36 @@ def _progress(view: CanaryView, now: datetime) -> Iterator[str]:
         )
 
 
+_SAYS = {
+    Ruled.WORSE: "is worse",
+    Ruled.NOT_WORSE: "is not worse",
+    Ruled.UNDECIDED: "is not known yet to be worse or not",
+    Ruled.INCONCLUSIVE: "was not known to be worse or not when its time was over",
+}
+
+
+def _judged(view: CanaryView, now: datetime) -> Iterator[str]:
+    judge = view.judge
+    if judge is None or view.phase in {"Initialized", "Waiting"}:
+        return
+    where = f", by its requests as {judge.source} counted them" if judge.source else ""
+    yield f"The judge says that the canary {_SAYS[judge.verdict]}{where}: {judge.message}."
+    if view.phase == "Progressing":
+        until = age(judge.until, now)
+        yield f"It has judged this step for {age(judge.since, now)}, with requests until {until} ago."
+    for metric in judge.metrics:
+        if metric.message and metric.message not in judge.message:
+            yield f"Judged {metric.message}."
+
+
 def _evidence(view: CanaryView, now: datetime) -> Iterator[str]:
     if not view.checks or view.phase in {"Initialized", "Succeeded"}:
         return
     last = view.checks[-1]
+    judged = {metric.name for metric in view.judge.metrics} if view.judge else set()
     for check in last.checks:
+        if check.metric in judged:
+            continue
         bad = check.verdict is not Verdict.PASSED
         said = check.message or f"{check.value} is within {check.threshold or 'any bounds'}"
         word = {

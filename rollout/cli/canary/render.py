@@ -14,6 +14,7 @@ from rollout.cli.canary import words
 from rollout.cli.canary.view import CanaryView, PodView, WorkloadView
 from rollout.cli.canary.words import STYLES, age, bar, glyph, span
 from rollout.cli.printing import columns
+from rollout.delivery.judging.record import JudgeRecord, MetricRecord, Ruled
 from rollout.delivery.records import CheckRecord, StepRecord, Verdict
 
 _VERDICTS = {
@@ -21,6 +22,12 @@ _VERDICTS = {
     Verdict.FAILED: words.BAD,
     Verdict.NO_DATA: words.WARNING,
     Verdict.ERROR: words.WARNING,
+}
+_RULINGS = {
+    Ruled.NOT_WORSE: words.GOOD,
+    Ruled.WORSE: words.BAD,
+    Ruled.UNDECIDED: words.BUSY,
+    Ruled.INCONCLUSIVE: words.WARNING,
 }
 
 
@@ -62,6 +69,10 @@ def tree(view: CanaryView, now: datetime) -> RenderableType:
         branch = root.add(_workload(workload))
         for pod in workload.pods:
             branch.add(_pod(pod, now))
+    if view.judge:
+        branch = root.add(_judge_title(view.judge))
+        for metric in view.judge.metrics:
+            branch.add(_judged(metric))
     if view.checks:
         step = view.checks[-1]
         branch = root.add(_step_title(step, now))
@@ -108,7 +119,9 @@ def _facts(view: CanaryView, now: datetime) -> Table:
         weight += f"  {bar(view)} step {view.step} of {len(view.steps)}"
     facts.add_row("Weight:", weight)
     facts.add_row("Failed checks:", f"{view.failed_checks} of {view.threshold}")
-    if view.next_step is not None:
+    if view.next_step is not None and view.judge is not None:
+        facts.add_row("Next step:", "as soon as the judge allows")
+    elif view.next_step is not None:
         left = view.next_step - now
         facts.add_row("Next step:", f"in {span(left)}" if left.total_seconds() > 0 else "due")
     elif view.moved:
@@ -164,6 +177,23 @@ def _pod(pod: PodView, now: datetime) -> Text:
         f"  ready {pod.ready}/{pod.containers}{restarts}  {age(pod.started, now)}",
     )
     return text.append(f"  {pod.trouble}", STYLES[words.BAD]) if pod.trouble else text
+
+
+def _judge_title(judge: JudgeRecord) -> Text:
+    sign = _RULINGS[judge.verdict]
+    source = f"  by {judge.source}" if judge.source else ""
+    return Text.assemble(
+        f"{words.CHECK} judge  ", (f"{sign} {judge.verdict}", STYLES[sign]), (source, "dim")
+    )
+
+
+def _judged(metric: MetricRecord) -> Text:
+    sign = _RULINGS[metric.verdict]
+    text = Text.assemble((f"{sign} ", STYLES[sign]), f"{metric.name}  canary {metric.canary}")
+    text.append(f", primary {metric.primary}; evidence {metric.evidence} of {metric.bound}")
+    if metric.verdict is Ruled.UNDECIDED and metric.more:
+        text.append(f", about {metric.more} more canary requests", "dim")
+    return text
 
 
 def _step_title(step: StepRecord, now: datetime) -> Text:

@@ -13,6 +13,7 @@ from typing import Any
 from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import DAEMON_SET
+from rollout.delivery.judging.record import JudgeRecord
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.podfailure import failure
 from rollout.delivery.records import CommandRecord, Run, StepRecord, Verdict
@@ -86,6 +87,7 @@ class CanaryView:
     checks: tuple[StepRecord, ...] = ()
     history: tuple[Run, ...] = ()
     command: CommandRecord | None = None
+    judge: JudgeRecord | None = None
 
     @property
     def settled(self) -> bool:
@@ -161,6 +163,7 @@ def view(
         checks=status.analysis,
         history=status.history,
         command=status.command,
+        judge=status.judge,
     )
 
 
