@@ -1,0 +1,1 @@
+"""The parts of the delivery controller's benchmark: what it is given, who plays its cluster, and the process itself."""
