@@ -6,9 +6,19 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from rollout.api.kinds import CANARY, SERVICE, VIRTUAL_SERVICE, Kind
+from rollout.api.kinds import (
+    CANARY,
+    POD_DISRUPTION_BUDGET,
+    SCALED_OBJECT,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+)
+from rollout.delivery.objects.scalers import PAUSED
 from rollout.delivery.targets import WORKLOADS
 from rollout.judge.checks import Value
+from rollout.kube.objects import annotations_of
+from tests.unit.delivery.test_guards import budget, scaler
 from tests.unit.delivery.world import KEY, World, canary, target, target_ref
 
 
@@ -66,6 +76,7 @@ STRATEGIES: dict[str, dict[str, object]] = {
         "sessionAffinity": {"cookieName": "c", "primaryCookieName": "p"},
     },
 }
+SCALED = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "load"}
 Story = Callable[[World], Awaitable[None]]
 STORIES: dict[str, tuple[Story, dict[str, object]]] = {
     "initialized": (initialize, {}),
@@ -81,6 +92,14 @@ STORIES: dict[str, tuple[Story, dict[str, object]]] = {
     },
     "deleted": (delete, {"revertOnDeletion": True}),
     **{
+        f"{how}, scaled": (story, {**spec, "autoscalerRef": SCALED})
+        for how, story, spec in (
+            ("promoted", promote, {}),
+            ("rolled back", roll_back, {}),
+            ("deleted", delete, {"revertOnDeletion": True}),
+        )
+    },
+    **{
         f"{how}, {kind}": (story, {**spec, "targetRef": target_ref(kind)})
         for kind in ("DaemonSet", "StatefulSet", "Service")
         for how, story, spec in (
@@ -94,7 +113,8 @@ STORIES: dict[str, tuple[Story, dict[str, object]]] = {
 
 async def told(story: Story, spec: dict[str, object], writes: int | None) -> World:
     release = canary(**spec)
-    world = World(target(release["spec"]["targetRef"]["kind"]), release)
+    guards = (scaler("ScaledObject"), budget()) if "autoscalerRef" in spec else ()
+    world = World(target(release["spec"]["targetRef"]["kind"]), *guards, release)
     world.writes_left = writes
     await story(world)
     return world
@@ -105,9 +125,9 @@ def outcome(world: World) -> dict[str, object]:
     status.pop("lastTransitionTime", None)
     status.pop("conditions", None)
     status.pop("analysis", None)  # what was measured right before it was killed is not known
-    kinds: tuple[Kind, ...] = (*WORKLOADS, SERVICE)
+    kinds: tuple[Kind, ...] = (*WORKLOADS, SERVICE, SCALED_OBJECT, POD_DISRUPTION_BUDGET)
     workloads = {
-        (kind.kind, each["metadata"]["name"]): each["spec"]
+        (kind.kind, each["metadata"]["name"]): (each["spec"], annotations_of(each).get(PAUSED))
         for kind in kinds
         for each in world.stores[kind].list()
     }
