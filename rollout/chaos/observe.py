@@ -77,7 +77,7 @@ class Observer:
         if change.kind == CHAOS_EXPERIMENT:
             yield change.key
             # What one did may be what another waits for.
-            yield from self._towards(_target(change.new or change.old or {})[0], waiting=True)
+            yield from self._waiting()
         elif change.kind == NAMESPACE:
             everywhere = change.key.name == self._system
             for key in self.all_keys():
@@ -86,10 +86,13 @@ class Observer:
         elif change.kind in {SERVICE, CANARY}:
             yield from self._towards(change.key.namespace)
 
-    def _towards(self, namespace: str, *, waiting: bool = False) -> Iterator[Key]:
+    def _towards(self, namespace: str) -> Iterator[Key]:
         for obj in self._stores[CHAOS_EXPERIMENT].list():
-            if _target(obj)[0] == namespace and not (waiting and not _waits(obj)):
+            if _target(obj)[0] == namespace:
                 yield key_of(obj)
+
+    def _waiting(self) -> Iterator[Key]:
+        return (key_of(obj) for obj in self._stores[CHAOS_EXPERIMENT].list() if _waits(obj))
 
     def _namespace(self, key: Key) -> str:
         return _target(self._stores[CHAOS_EXPERIMENT].get(*key) or {})[0]
@@ -118,6 +121,7 @@ class Observer:
                 max_concurrent=most if isinstance(most, int) else 1,
                 started_at=parsed.started_at,
                 faulted=parsed.phase.is_faulted,
+                at_callers=_at_callers(obj),
             )
 
     def _rolled_back(self, namespace: str, service: str) -> datetime | None:
@@ -137,6 +141,12 @@ _ACTIVE = frozenset({"CheckingSteadyState", "Injecting", "Running", "Recovering"
 
 def _waits(obj: Object) -> bool:
     return str((obj.get("status") or {}).get("phase", "Pending")) == "Pending"
+
+
+def _at_callers(obj: Object) -> bool:
+    spec = obj.get("spec")
+    fault = spec.get("fault") if isinstance(spec, dict) else None
+    return isinstance(fault, dict) and fault.get("layer") == "client"
 
 
 def _target(obj: Object) -> tuple[str, str]:

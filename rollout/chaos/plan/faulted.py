@@ -41,7 +41,7 @@ def ended(seen: Snapshot, experiment: ChaosExperiment) -> str:
     """Why a run that is under way must stop, other than by what it shows; empty where it may go on."""
     status = seen.status
     gate = closed(seen, experiment)
-    if gate is not None and gate.gate not in {Gate.BUSY, Gate.TOO_MANY}:
+    if gate is not None and gate.gate not in {Gate.BUSY, Gate.TOO_MANY, Gate.NO_SLOT}:
         return gate.message
     if experiment.metadata.generation != status.run_generation:
         return "its spec was changed: the run was for another one"

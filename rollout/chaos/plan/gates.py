@@ -10,6 +10,7 @@ from enum import StrEnum
 from rollout.api.chaos import ENABLED_LABEL, ChaosExperiment
 from rollout.chaos.plan.snapshot import Other, Snapshot
 from rollout.kube.objects import Key
+from rollout.mesh.model.fault import OUTBOUND_SLOTS
 
 _PROTECTED = frozenset({"istio-system", "rollout-system"})
 _LATE = datetime.max.replace(tzinfo=UTC)
@@ -27,6 +28,7 @@ class Gate(StrEnum):
     NO_ARM = "ArmNotFound"
     BUSY = "ServiceBusy"
     TOO_MANY = "TooManyExperiments"
+    NO_SLOT = "CallersBusy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,13 @@ def _crowded(seen: Snapshot, experiment: ChaosExperiment) -> Iterator[Closed]:
     """Other experiments that are in a run. Of two that began at once, the one that began first goes on."""
     mine = _order(experiment.status.started_at, Key(experiment.namespace, experiment.name))
     running = experiment.status.phase.is_active
-    before = [
+    earlier = [
         each
         for each in seen.others
-        if each.namespace == experiment.target_namespace
-        and (not running or each.faulted or _order(each.started_at, each.key) < mine)
+        if not running or each.faulted or _order(each.started_at, each.key) < mine
     ]
+    yield from _no_slot(experiment, [each for each in earlier if each.at_callers])
+    before = [each for each in earlier if each.namespace == experiment.target_namespace]
     for each in before:
         if each.service == experiment.spec.target.service:
             yield Closed(Gate.BUSY, f"{each.key} runs on {each.service} (it is waited for)")
@@ -85,6 +88,17 @@ def _crowded(seen: Snapshot, experiment: ChaosExperiment) -> Iterator[Closed]:
         names = ", ".join(sorted(str(each.key) for each in before))
         why = f"{len(before)} of {limit} experiments run in {experiment.target_namespace}: {names}"
         yield Closed(Gate.TOO_MANY, f"{why} (they are waited for, or raise maxConcurrent)")
+
+
+def _no_slot(experiment: ChaosExperiment, others: list[Other]) -> Iterator[Closed]:
+    """A caller's proxy carries so many faults at a time, whatever the services: counted as if all had the same callers."""
+    fault = experiment.spec.fault
+    if fault is None or fault.layer != "client" or not fault.in_mesh:
+        return
+    if len(others) >= OUTBOUND_SLOTS:
+        names = ", ".join(sorted(str(each.key) for each in others))
+        why = f"proxies of callers carry {OUTBOUND_SLOTS} faults of layer client at most: {names}"
+        yield Closed(Gate.NO_SLOT, f"{why} (they are waited for, or use layer upstream)")
 
 
 def _limit(experiment: ChaosExperiment, others: list[Other]) -> int:

@@ -68,7 +68,10 @@ class RunView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """Another experiment that is in a run, as far as it concerns this one. `faulted`: it breaks something already."""
+    """Another experiment that is in a run, as far as it concerns this one.
+
+    `faulted`: it breaks something already. `at_callers`: its fault is of layer client.
+    """
 
     key: Key
     namespace: str
@@ -76,6 +79,7 @@ class Other:
     max_concurrent: int
     started_at: datetime | None
     faulted: bool = False
+    at_callers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

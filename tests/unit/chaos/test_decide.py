@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from rollout.api.chaos import PAUSE_ANNOTATION, RUN_ANNOTATION, Phase, Verdict
 from rollout.chaos.plan.snapshot import Killed, LoadPhase, LoadView
 from rollout.chaos.probe import ProbePoint, ProbeVerdict
-from tests.unit.chaos.world import PROBE, START, World, answers, experiment, other
+from rollout.kube.objects import Key
+from rollout.mesh.model.fault import OUTBOUND_SLOTS
+from tests.unit.chaos.world import ABORT, PROBE, START, World, answers, experiment, other
 
 PASSED, FAILED, NO_DATA, ERROR = ProbeVerdict
 STEADY = {"probes": [PROBE]}
@@ -63,6 +66,20 @@ def test_it_is_guarded_and_recorded_before_anything_is_vouched_for() -> None:
     assert second.status.expires_at is not None
 
 
+def callers_are_busy(world: World) -> None:
+    """Faults of layer client elsewhere: as many as a proxy can carry."""
+    world.change(fault={**ABORT, "layer": "client"})
+    world.others = tuple(
+        replace(
+            other(f"run-{index}", "cart"),
+            key=Key("elsewhere", f"run-{index}"),
+            namespace="elsewhere",
+            at_callers=True,
+        )
+        for index in range(OUTBOUND_SLOTS)
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "remedy"),
     [
@@ -72,6 +89,7 @@ def test_it_is_guarded_and_recorded_before_anything_is_vouched_for() -> None:
         (only_the_apex, "ArmNotFound", "checkout-canary"),
         (lambda w: setattr(w, "others", (other("first"),)), "ServiceBusy", "shop/first"),
         (lambda w: setattr(w, "others", (other("first", "cart"),)), "TooManyExperiments", "maxConcurrent"),
+        (callers_are_busy, "CallersBusy", "elsewhere/run-3"),
         (lambda w: w.change(engineState="stop"), "EngineStopped", "active"),
         (lambda w: w.change(target={"service": "checkout", "namespace": "kube-system"}), "ProtectedNamespace", "kube-system"),
         (lambda w: w.change(target={"service": "checkout", "namespace": "rollout-system"}), "ProtectedNamespace", "rollout-system"),
