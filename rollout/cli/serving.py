@@ -88,6 +88,9 @@ def controller(
         str,
         typer.Option(help="true or false: follow and copy the target's ConfigMaps and Secrets."),
     ] = "true",
+    enable_chaos: Annotated[
+        str, typer.Option(help="true or false: run ChaosExperiments, too.")
+    ] = "true",
     cluster_name: Annotated[str, typer.Option(help="Told to alerts.")] = "",
     event_webhook: Annotated[
         str,
@@ -127,7 +130,7 @@ def controller(
     ] = 1,
     system_namespace: SystemNamespace = "rollout-system",
 ) -> None:
-    """Run the controller: it brings Canaries to their end."""
+    """Run the controller: it brings Canaries to their end, and runs ChaosExperiments."""
     from rollout.delivery.alerts.routes import Chat
     from rollout.delivery.controller import Options, run
 
@@ -161,7 +164,22 @@ def controller(
         leader_election_namespace=leader_election_namespace,
         shards=shards,
     )
-    asyncio.run(run(options))
+    beside = []
+    if enable_chaos.lower() != "false":
+        from rollout.chaos.controller import Options as ChaosOptions
+        from rollout.chaos.controller import chaos
+        from rollout.delivery.leadership import identity
+
+        beside.append(
+            chaos(
+                ChaosOptions(
+                    identity=identity(),
+                    system_namespace=system_namespace,
+                    metrics_server=metrics_server,
+                )
+            )
+        )
+    asyncio.run(run(options, beside=beside))
 
 
 def mesh(

@@ -115,6 +115,8 @@ async def _crds(client: Client) -> Finding:
         "canaries.flagger.app",
         "metrictemplates.flagger.app",
         "alertproviders.flagger.app",
+        "chaosexperiments.chaos.rollout.dev",
+        "chaosreports.chaos.rollout.dev",
         "virtualservices.networking.istio.io",
         "destinationrules.networking.istio.io",
     }
