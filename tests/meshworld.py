@@ -15,6 +15,7 @@ from rollout.mesh.ingest.experiments import leased_fault
 from rollout.mesh.ingest.feed import ROUTING_KINDS, Feed
 from rollout.mesh.ingest.proxies import proxy
 from rollout.mesh.model.fault import LeasedFault
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
@@ -36,8 +37,14 @@ TYPES = {
 class World:
     """Objects, and the views of proxies on them."""
 
-    def __init__(self, objects: Iterable[Json] = (), *, allow_any: bool = True) -> None:
-        self.registry = Registry(allow_any=allow_any)
+    def __init__(
+        self,
+        objects: Iterable[Json] = (),
+        *,
+        allow_any: bool = True,
+        mutual_tls: MutualTLS = MutualTLS.NONE,
+    ) -> None:
+        self.registry = Registry(allow_any=allow_any, mutual_tls=mutual_tls)
         self._slices: dict[tuple[str, str], dict[str, Json]] = {}
         self._pods: dict[tuple[str, str], Json] = {}
         self.feed = Feed(

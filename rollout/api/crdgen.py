@@ -16,6 +16,7 @@ from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary
 from rollout.api.chaos import ChaosExperiment, ChaosReport
 from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, VirtualService
+from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
 
@@ -73,6 +74,12 @@ DEFINITIONS = (
     ),
     _Definition(DestinationRule, (_Column("Host", "string", ".spec.host"), _AGE), _ISTIO, ("dr",)),
     _Definition(Gateway, (), _ISTIO, ("gw",)),
+    _Definition(
+        PeerAuthentication,
+        (_Column("Mode", "string", ".spec.mtls.mode"), _AGE),
+        ("istio-io", "security-istio-io"),
+        ("pa",),
+    ),
     _Definition(
         ServiceEntry,
         (

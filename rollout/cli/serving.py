@@ -196,6 +196,12 @@ def mesh(
     outbound_traffic_policy: Annotated[
         Outbound, typer.Option(help="What becomes of requests to hosts that nobody declared.")
     ] = Outbound.ALLOW_ANY,
+    auto_mtls: Annotated[
+        str, typer.Option(help="true or false: proxies speak mutual TLS to each other.")
+    ] = "true",
+    xds_address: Annotated[
+        str, typer.Option(help="Serve configuration to anybody here too, without TLS; empty: no.")
+    ] = "",
     proxy_image: Annotated[str, typer.Option(help="The image of injected proxies.")] = "",
     proxy_image_pull_policy: Annotated[str, typer.Option()] = "IfNotPresent",
     proxy_concurrency: Annotated[int, typer.Option(help="Envoy's worker threads.")] = 2,
@@ -209,11 +215,12 @@ def mesh(
     """Run the mesh's control plane: it tells the proxies what to do, and gives pods theirs."""
     from rollout.mesh.controlplane import Options, run
     from rollout.mesh.inject.config import InjectionConfig
+    from rollout.mesh.model.peers import MutualTLS
 
     logging.configure(log_level.value)
     injection = InjectionConfig(
         image=proxy_image,
-        discovery_address=f"rollout-mesh.{system_namespace}.svc:15010",
+        discovery_address=f"rollout-mesh.{system_namespace}.svc:15012",
         image_pull_policy=proxy_image_pull_policy,
         concurrency=proxy_concurrency,
         log_level=proxy_log_level,
@@ -230,6 +237,8 @@ def mesh(
         system_namespace=system_namespace,
         credential_namespaces=tuple(filter(None, credential_namespaces.split(","))),
         allow_any=outbound_traffic_policy is Outbound.ALLOW_ANY,
+        mutual_tls=MutualTLS.ON_REQUEST if auto_mtls.lower() == "false" else MutualTLS.AUTO,
+        xds_address=xds_address,
         injection=injection,
     )
     asyncio.run(run(options))

@@ -24,7 +24,7 @@ from rollout.kube.objects import Objects
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
-_ISTIO_GROUP = "networking.istio.io"
+_ISTIO_GROUPS = ("networking.istio.io", "security.istio.io")
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -107,4 +107,4 @@ def _crds(values: Values) -> Objects:
     found = [obj for file in files for obj in _documents(file.read_text())]
     if values["mesh"]["mode"] == "bundled":
         return found
-    return [crd for crd in found if crd["spec"]["group"] != _ISTIO_GROUP]
+    return [crd for crd in found if crd["spec"]["group"] not in _ISTIO_GROUPS]

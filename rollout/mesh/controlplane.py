@@ -11,6 +11,7 @@ import gc
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
@@ -28,6 +29,8 @@ from rollout.kube.writer import Writer
 from rollout.mesh.debug import debug_app
 from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.hub import Hub
+from rollout.mesh.identity.identities import Identities
+from rollout.mesh.identity.keeper import SETTLE
 from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.references import dangling
@@ -35,6 +38,7 @@ from rollout.mesh.ingest.services import trim_node, trim_pod
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
 from rollout.mesh.metrics import Metrics
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import DOMAIN
@@ -53,7 +57,8 @@ class Options:
     """What the process is told; without `injection` it injects nothing, which tests do.
 
     Secrets are read in `credential_namespaces` only, which are those of gateways. Without `allow_any`, nothing goes to
-    hosts that nobody has declared.
+    hosts that nobody has declared. With `mutual_tls`, proxies get identities and configuration at `secure_address`;
+    at `xds_address`, where one is given, whoever asks gets configuration.
     """
 
     kubeconfig: str | None = None
@@ -63,7 +68,10 @@ class Options:
     allow_any: bool = True
     cluster_domain: str = DOMAIN
     injection: InjectionConfig | None = None
-    xds_address: str = "[::]:15010"
+    mutual_tls: MutualTLS = MutualTLS.NONE
+    secure_address: str = "[::]:15012"
+    xds_address: str = ""
+    root_settle: timedelta = SETTLE
     health_port: int = 15014
     debug_port: int = 8080
     webhook_port: int = 15017
@@ -93,7 +101,9 @@ class ControlPlane:
             namespace=options.system_namespace,
             selector={"matchLabels": {LEASE_LABEL: "true"}},
         )
-        self.registry = Registry(options.system_namespace, allow_any=options.allow_any)
+        self.registry = Registry(
+            options.system_namespace, allow_any=options.allow_any, mutual_tls=options.mutual_tls
+        )
         self.registry.credential_namespaces = frozenset(options.credential_namespaces)
         self._feed = Feed(self.registry, slices_of=self._slices_of, pod_of=self.pods.get)
         self.hub = Hub(self.registry, self._feed, self.pods.get, self.metrics)
@@ -101,20 +111,37 @@ class ControlPlane:
         self._status = StatusKeeper(Writer(client, self.cache), self._routing, self.problems)
         self.hub.on_rejections = self._status.trigger
         self._faults = FaultKeeper(self.hub)
-        self._server = Server(self.hub)
+        self._identities = self._make_identities(client)
         self._synced = False
-        self.port = 0
+        self.port = self.secure_port = 0
         self._admission = self._admission_server(client)
         self._subscribe()
+
+    @property
+    def _dns_names(self) -> tuple[str, ...]:
+        host = f"rollout-mesh.{self._options.system_namespace}.svc"
+        return (host, f"{host}.{DOMAIN}")
+
+    def _make_identities(self, client: Client) -> Identities | None:
+        options = self._options
+        if options.mutual_tls is MutualTLS.NONE:
+            return None
+        return Identities(
+            client,
+            self.cache,
+            options.system_namespace,
+            self._dns_names,
+            self.metrics,
+            settle=options.root_settle,
+        )
 
     def _admission_server(self, client: Client) -> AdmissionServer | None:
         options = self._options
         if options.injection is None:
             return None
-        host = f"rollout-mesh.{options.system_namespace}.svc"
         names = WebhookNames(
             secret=Key(options.system_namespace, "rollout-mesh-webhook"),
-            dns_names=(host, f"{host}.cluster.local"),
+            dns_names=self._dns_names,
             mutating=("rollout-sidecar-injector",),
         )
         tls = WebhookTLS(client, self.cache, names)
@@ -201,6 +228,8 @@ class ControlPlane:
             return "not synced: " + ", ".join(self.cache.unsynced())
         if self._admission is not None and not self._admission.ready:
             return "no webhook certificate yet"
+        if self._identities is not None and not self._identities.ready.is_set():
+            return "no certificate authority yet"
         return ""
 
     async def run(self) -> None:
@@ -215,6 +244,8 @@ class ControlPlane:
                 group.create_task(serve(debug, "127.0.0.1", self._options.debug_port))
             if self._admission is not None:
                 group.create_task(self._admission.run())
+            if self._identities is not None:
+                group.create_task(self._identities.run())
             await self._serve_proxies(group)
 
     async def _serve_proxies(self, group: asyncio.TaskGroup) -> None:
@@ -226,12 +257,21 @@ class ControlPlane:
         gc.freeze()
         group.create_task(self._pusher.run())
         group.create_task(self._status.run())
-        self.port = await self._server.start(self._options.xds_address)
-        log.info("serving xDS", port=self.port, services=len(self.registry.services))
+        servers: list[Server] = []
+        if self._identities is not None:
+            await self._identities.ready.wait()
+            servers.append(Server(self.hub, door=self._identities.door()))
+            self.secure_port = await servers[-1].start(self._options.secure_address)
+        if self._options.xds_address:
+            servers.append(Server(self.hub))
+            self.port = await servers[-1].start(self._options.xds_address)
+        services = len(self.registry.services)
+        log.info("serving xDS", port=self.secure_port, plain_port=self.port, services=services)
         try:
             await asyncio.Event().wait()
         finally:
-            await self._server.stop()
+            for server in servers:
+                await server.stop()
 
 
 def _services_of(piece: Object) -> Iterator[tuple[str, str]]:

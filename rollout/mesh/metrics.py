@@ -58,3 +58,22 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.csrs = Counter(
+            "citadel_server_csr_count", "Certificates asked for", registry=self.registry
+        )
+        self.certificates = Counter(
+            "citadel_server_success_cert_issuance_count",
+            "Certificates issued",
+            registry=self.registry,
+        )
+        self.csr_refusals = Counter(
+            "citadel_server_refused_csr_count",
+            "Certificates refused, by the call's status",
+            ["status"],
+            registry=self.registry,
+        )
+        self.root_expiry = Gauge(
+            "citadel_server_root_cert_expiry_timestamp",
+            "When the first root of the authority in force ends, seconds since 1970",
+            registry=self.registry,
+        )

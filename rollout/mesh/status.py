@@ -12,7 +12,14 @@ from typing import Any
 
 import structlog
 
-from rollout.api.kinds import DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, VIRTUAL_SERVICE, Kind
+from rollout.api.kinds import (
+    DESTINATION_RULE,
+    GATEWAY,
+    PEER_AUTHENTICATION,
+    SERVICE_ENTRY,
+    VIRTUAL_SERVICE,
+    Kind,
+)
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
 from rollout.kube.store import Store
@@ -22,7 +29,8 @@ from rollout.mesh.model.problem import Problem, Ref
 log = structlog.get_logger(__name__)
 
 KINDS: dict[str, Kind] = {
-    kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY)
+    kind.kind: kind
+    for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, PEER_AUTHENTICATION)
 }
 _CONDITION = "Reconciled"
 _SETTLE = 0.25

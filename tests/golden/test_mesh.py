@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from rollout.mesh.agent.settings import IDENTITY_FILE, ROOTS_FILE
+from rollout.mesh.model.peers import MutualTLS
 from tests.integration.envoy import envoy_binary
 from tests.meshworld import World, as_json, messages
 
@@ -24,7 +26,9 @@ Json = dict[str, Any]
 
 def read(case: str) -> tuple[World, list[Json]]:
     head, *objects = yaml.safe_load_all((ROOT / "inputs" / f"{case}.yaml").read_text())
-    return World(objects, allow_any=head.get("allowAny", True)), head["proxies"]
+    mutual_tls = MutualTLS(head.get("mutualTLS", "none"))
+    allow_any = head.get("allowAny", True)
+    return World(objects, allow_any=allow_any, mutual_tls=mutual_tls), head["proxies"]
 
 
 def render(case: str) -> dict[str, dict[str, Any]]:
@@ -68,6 +72,8 @@ def _write(directory: Path, wanted: dict[str, str]) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_envoy_accepts(case: str, tmp_path: Path) -> None:
     world, proxies = read(case)
+    for name in (IDENTITY_FILE, ROOTS_FILE):
+        (tmp_path / name).write_text("{}")
     for each in proxies:
         view = world.view(
             world.proxy(each["type"], each["namespace"], each["name"], each.get("labels"))
@@ -77,7 +83,9 @@ def test_envoy_accepts(case: str, tmp_path: Path) -> None:
         config = tmp_path / f"{each['name']}.json"
         config.write_text(json.dumps(static(kinds)))
         command = [str(envoy_binary()), "--mode", "validate", "-c", str(config), "-l", "error"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path
+        )
         assert done.returncode == 0, done.stderr
 
 

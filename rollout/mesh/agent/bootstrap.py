@@ -12,6 +12,10 @@ from rollout.mesh.agent.settings import (
     AGENT_PORT,
     PROMETHEUS_PORT,
     READINESS_PORT,
+    ROOTS,
+    ROOTS_FILE,
+    TOKEN,
+    TOKEN_FILE,
     Settings,
 )
 
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Json = dict[str, Any]
+
+_TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
 
 XDS_CLUSTER = "xds-grpc"
 
@@ -72,7 +78,7 @@ def render(settings: Settings, labels: Mapping[str, str]) -> Json:
         },
         "static_resources": {
             "clusters": [
-                _control_plane(settings.discovery_address),
+                _control_plane(settings),
                 _local_cluster("agent", AGENT_PORT),
                 _local_cluster("prometheus_stats", ADMIN_PORT),
             ],
@@ -147,17 +153,19 @@ def _address(host: str, port: int) -> Json:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
-def _http2(keepalive: Json) -> Json:
-    return {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}},
-        }
+def _http2(keepalive: Json, filters: list[Json]) -> Json:
+    options: Json = {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}},
     }
+    if filters:
+        options["http_filters"] = filters
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}
 
 
-def _control_plane(address: str) -> Json:
-    host, _, port = address.rpartition(":")
+def _control_plane(settings: Settings) -> Json:
+    host, _, port = settings.discovery_address.rpartition(":")
+    secured = {"transport_socket": _verified(host)} if settings.secured else {}
     unlimited = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
     return {
         "name": XDS_CLUSTER,
@@ -168,9 +176,60 @@ def _control_plane(address: str) -> Json:
             "thresholds": [unlimited, {"priority": "HIGH", **unlimited}],
         },
         # A control plane that vanished without a word is noticed within 40 s.
-        "typed_extension_protocol_options": _http2({"interval": "30s", "timeout": "10s"}),
+        "typed_extension_protocol_options": _http2(
+            {"interval": "30s", "timeout": "10s"}, _authorized() if settings.secured else []
+        ),
         "load_assignment": _endpoints(XDS_CLUSTER, host, int(port)),
+        **secured,
     }
+
+
+def _verified(host: str) -> Json:
+    """TLS to nobody but the control plane."""
+    name = {"san_type": "DNS", "matcher": {"exact": host}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_TLS}.UpstreamTlsContext",
+            "sni": host,
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "combined_validation_context": {
+                    "default_validation_context": {"match_typed_subject_alt_names": [name]},
+                    "validation_context_sds_secret_config": _file(ROOTS, ROOTS_FILE),
+                },
+            },
+        },
+    }
+
+
+def _authorized() -> list[Json]:
+    """The service account's token on every call, read again when kubelet renews it."""
+    generic = {
+        "@type": "type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic",
+        "credential": _file(TOKEN, TOKEN_FILE),
+        "header": "authorization",
+        "header_value_prefix": "Bearer ",
+    }
+    injector = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http."
+        "credential_injector.v3.CredentialInjector",
+        "overwrite": True,
+        "credential": {"name": "envoy.http.injected_credentials.generic", "typed_config": generic},
+    }
+    codec = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+    }
+    return [
+        {"name": "envoy.filters.http.credential_injector", "typed_config": injector},
+        {"name": "envoy.filters.http.upstream_codec", "typed_config": codec},
+    ]
+
+
+def _file(name: str, path: str) -> Json:
+    source = {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+    return {"name": name, "sds_config": source}
 
 
 def _local_cluster(name: str, port: int) -> Json:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 from rollout.mesh.agent import iptables
 from rollout.mesh.agent.bootstrap import render
+from rollout.mesh.agent.identity import Identity, write_sources
 from rollout.mesh.agent.plainhttp import serve
 from rollout.mesh.agent.process import Supervisor, command
 from rollout.mesh.agent.readiness import Readiness
@@ -48,11 +50,26 @@ def _proxy(settings: Settings) -> int:
     config = Path(settings.config_dir) / "envoy.json"
     try:
         config.write_text(json.dumps(render(settings, labels), indent=1))
+        if settings.secured:
+            write_sources(settings)
     except OSError as error:
         raise SettingsError(
             f"cannot write {config}: {error.strerror}; mount a writable volume at PROXY_CONFIG_DIR"
         ) from error
-    readiness = Readiness()
+    identity = Identity(settings) if settings.secured else None
+    readiness = Readiness(missing=lambda: identity.problem if identity else "")
     supervisor = Supervisor(settings, readiness)
     serve(AGENT_PORT, Pages(settings, readiness, supervisor.stop).answer)
+    # Envoy finds what belongs to it by paths relative to this.
+    os.chdir(settings.config_dir)
+    if identity is not None:
+        _identify(identity)
     return supervisor.run(command(settings, str(config)))
+
+
+def _identify(identity: Identity) -> None:
+    """Nothing is taken or sent without an identity."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    identity.obtain()
+    identity.keep()

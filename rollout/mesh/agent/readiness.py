@@ -6,9 +6,13 @@ Must not know who asks. Once ready it stays so until it drains: losing the contr
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
 
 from rollout.mesh.agent.plainhttp import HttpError, ask
 from rollout.mesh.agent.settings import ADMIN_PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _STATS = (
     "server.state",
@@ -21,8 +25,11 @@ _STATS = (
 class Readiness:
     """The answer to `/healthz/ready`; shared by the threads that serve it."""
 
-    def __init__(self, admin_port: int = ADMIN_PORT) -> None:
+    def __init__(
+        self, admin_port: int = ADMIN_PORT, missing: Callable[[], str] = lambda: ""
+    ) -> None:
         self._admin_port = admin_port
+        self._missing = missing
         self._synced = threading.Event()
         self._draining = threading.Event()
 
@@ -36,6 +43,8 @@ class Readiness:
             return "draining"
         if self._synced.is_set():
             return ""
+        if problem := self._missing():
+            return problem
         try:
             page = ask(
                 "127.0.0.1", self._admin_port, f"/stats?filter=^({'|'.join(_STATS)})$", seconds=1

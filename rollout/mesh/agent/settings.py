@@ -22,6 +22,13 @@ PROXY_UID = 1337
 
 STATS_PREFIXES = "PROXY_STATS_INCLUSION_PREFIXES"
 
+IDENTITY, IDENTITY_FILE = "default", "./identity.json"
+ROOTS, ROOTS_FILE = "ROOTCA", "./roots.json"
+TOKEN, TOKEN_FILE = "token", "./token.json"
+"""Envoy's names for what proves who the proxy is and others are, and where it finds them: relative to its directory."""
+
+MUTUAL_TLS, NO_TLS = "MUTUAL_TLS", "NONE"
+
 SIDECAR = "sidecar"
 ROUTER = "router"
 
@@ -56,12 +63,20 @@ class Settings(NamedTuple):
     app_probes: str = ""
     app_metrics: str = ""
     stats_prefixes: tuple[str, ...] = ()
+    secured: bool = False
+    token_file: str = "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
+    roots_file: str = "/var/run/secrets/istio/root-cert.pem"
 
 
 def from_environment(proxy_type: str, env: Mapping[str, str]) -> Settings:
     """Read the settings; `SettingsError` names the first variable that is wrong."""
     if proxy_type not in (SIDECAR, ROUTER):
         raise SettingsError(f"proxy type {proxy_type!r}: must be {SIDECAR} or {ROUTER}")
+    policy = env.get("CONTROL_PLANE_AUTH_POLICY") or MUTUAL_TLS
+    if policy not in (MUTUAL_TLS, NO_TLS):
+        raise SettingsError(
+            f"CONTROL_PLANE_AUTH_POLICY={policy!r}: must be {MUTUAL_TLS} or {NO_TLS}"
+        )
     ips = env.get("INSTANCE_IPS") or env.get("INSTANCE_IP") or ""
     return Settings(
         proxy_type=proxy_type,
@@ -85,6 +100,9 @@ def from_environment(proxy_type: str, env: Mapping[str, str]) -> Settings:
         labels_file=env.get("POD_LABELS_FILE", "/etc/istio/pod/labels"),
         app_probes=env.get("ISTIO_KUBE_APP_PROBERS", ""),
         app_metrics=env.get("ISTIO_PROMETHEUS_ANNOTATIONS", ""),
+        secured=policy == MUTUAL_TLS,
+        token_file=env.get("TOKEN_FILE", "/var/run/secrets/tokens/istio-token"),
+        roots_file=env.get("ROOTS_FILE", "/var/run/secrets/istio/root-cert.pem"),
         stats_prefixes=tuple(
             prefix.strip() for prefix in env.get(STATS_PREFIXES, "").split(",") if prefix.strip()
         ),

@@ -11,22 +11,31 @@ from typing import Any
 from rollout.api.errors import InvalidObject
 from rollout.api.istio import DestinationRule, ServiceEntry, VirtualService
 from rollout.api.istio import Gateway as GatewayObject
+from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.mesh.ingest import services
 from rollout.mesh.ingest.claims import Claims
 from rollout.mesh.ingest.credentials import Unusable, credential
 from rollout.mesh.ingest.destinationrules import destination_policy
 from rollout.mesh.ingest.gateways import gateway
+from rollout.mesh.ingest.peers import peer_policy
 from rollout.mesh.ingest.serviceentries import declared
 from rollout.mesh.ingest.services import Json, PodOf
 from rollout.mesh.ingest.virtualservices import route_table
 from rollout.mesh.model.credential import Credential
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import service_host
 
 SlicesOf = Callable[[str, str], Iterable[Json]]
 """Finds the EndpointSlices of a service by namespace and name."""
-ROUTING_KINDS = ("VirtualService", "DestinationRule", "Gateway", "ServiceEntry")
+ROUTING_KINDS = (
+    "VirtualService",
+    "DestinationRule",
+    "Gateway",
+    "ServiceEntry",
+    "PeerAuthentication",
+)
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
 
@@ -80,6 +89,8 @@ class Feed:
             if found is not None:
                 pieces = self._slices_of(namespace, name)
                 ports = services.endpoints(found, pieces, self._pod_of, self._registry.places)
+                if self._registry.mutual_tls is not MutualTLS.NONE:
+                    ports = services.identified(ports, self._registry.peers)
             self._registry.set_endpoints(host, ports)
 
     def routing(self, kind: str, namespace: str, name: str, obj: Json | None) -> None:
@@ -90,6 +101,7 @@ class Feed:
             "DestinationRule": self._destination_rule,
             "Gateway": self._gateway,
             "ServiceEntry": self._service_entry,
+            "PeerAuthentication": self._peer_authentication,
         }[kind]
         self.problems.pop(ref, None)
         try:
@@ -129,6 +141,18 @@ class Feed:
             return []
         found, problems = declared(ServiceEntry.parse(obj))
         self._claims.put(ref, {each.service.host: each for each in found})
+        return problems
+
+    def _peer_authentication(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        policy, problems = peer_policy(PeerAuthentication.parse(obj)) if obj else (None, [])
+        if self._registry.set_peer_policy(ref, policy):
+            # Endpoints say whether they take mutual TLS.
+            everywhere = ref.namespace == self._registry.root_namespace
+            self._stale.update(
+                (service.namespace, service.name)
+                for service in self._registry.services.values()
+                if everywhere or service.namespace == ref.namespace
+            )
         return problems
 
     def conflicts(self) -> dict[Ref, tuple[Problem, ...]]:

@@ -19,6 +19,10 @@ def dangling(registry: Registry) -> dict[Ref, tuple[Problem, ...]]:
     for ref, table in registry.tables.items():
         if problems := tuple(_of_table(registry, table)):
             found[ref] = problems
+    for shadow, holder in registry.peers.shadowed():
+        reason = f"{holder.ref} is older and holds for the same workloads: this one has no effect"
+        remedy = "remove one of them, or put both into one"
+        found[shadow.ref] = (Problem(shadow.ref, "spec", reason, remedy),)
     for ref, policy in registry.policies.items():
         if problems := tuple(_of_policy(registry, policy)):
             found[ref] = problems

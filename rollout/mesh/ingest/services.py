@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rollout.mesh.ingest.hosts import exported
 from rollout.mesh.inject.workload import canonical_name, canonical_revision, workload_of
+from rollout.mesh.model.identity import Identity
+from rollout.mesh.model.peers import PeerMode, PeerPolicies
 from rollout.mesh.model.service import Endpoint, Port, Protocol, Service, Workload
 
 Json = Mapping[str, Any]
@@ -17,6 +20,8 @@ _SERVER_FIRST = frozenset({25, 110, 143, 465, 587, 993, 995, 3306, 27017})
 """Ports where the server speaks first, so that looking at the client's first bytes would wait for ever."""
 
 _LOCALITY = "istio-locality"
+TLS_MODE = ("security.istio.io/tlsMode", "istio")
+"""The label by which Istio's injector says that a pod has a proxy."""
 _EXPORT = "networking.istio.io/exportTo"
 
 _PROTOCOLS = {
@@ -110,6 +115,26 @@ def endpoints(
         number: tuple(sorted(group, key=lambda each: (each.address, each.port)))
         for number, group in sorted(found.items())
     }
+
+
+def identified(
+    ports: Mapping[int, tuple[Endpoint, ...]], peers: PeerPolicies
+) -> dict[int, tuple[Endpoint, ...]]:
+    """The same endpoints; those whose proxies take mutual TLS with the identity that they will prove."""
+    return {
+        number: tuple(_identified(endpoint, peers) for endpoint in group)
+        for number, group in ports.items()
+    }
+
+
+def _identified(endpoint: Endpoint, peers: PeerPolicies) -> Endpoint:
+    workload = endpoint.workload
+    if workload is None or TLS_MODE not in endpoint.labels:
+        return endpoint
+    modes = peers.modes(workload.namespace, endpoint.labels)
+    if modes.on(endpoint.port) is PeerMode.DISABLE:
+        return endpoint
+    return replace(endpoint, identity=Identity(workload.namespace, workload.account).uri)
 
 
 def _slice_ports(service: Service, piece: Json) -> list[tuple[int, int]]:

@@ -46,6 +46,7 @@ class Reader:
                     percent=20.0 if budget.percent is None else budget.percent,
                     least=_count(budget.min_retry_concurrency, 3),
                 ),
+                tls=common.tls,
             )
         ports: dict[int, ir.TrafficPolicy] = {}
         for index, each in enumerate(policy.port_level_settings):
@@ -60,8 +61,6 @@ class Reader:
     def _policy(
         self, path: str, policy: api.TrafficPolicy | api.PortTrafficPolicy
     ) -> ir.TrafficPolicy:
-        if policy.tls is not None:
-            self._say(f"{path}.tls", "is not acted upon by this version")
         pool = policy.connection_pool
         if pool is not None and pool.tcp is not None and pool.tcp.idle_timeout is not None:
             self._say(f"{path}.connectionPool.tcp.idleTimeout", "is not acted upon by this version")
@@ -69,7 +68,29 @@ class Reader:
             balancer=self._balancer(f"{path}.loadBalancer", policy.load_balancer),
             pool=_pool(pool),
             outlier=_outlier(policy.outlier_detection),
+            tls=self._tls(f"{path}.tls", policy.tls),
         )
+
+    def _tls(self, path: str, given: api.ClientTLSSettings | None) -> ir.ClientTLS | None:
+        if given is None:
+            return None
+        mode = ir.ClientTLSMode(given.mode or "DISABLE")
+        found = ir.ClientTLS(
+            mode=mode,
+            sni=given.sni or "",
+            names=given.subject_alt_names,
+            certificate=given.client_certificate or "",
+            key=given.private_key or "",
+            authorities=given.ca_certificates or "",
+            credential=given.credential_name or "",
+            unverified=bool(given.insecure_skip_verify),
+        )
+        if given.ca_crl:
+            self._say(f"{path}.caCrl", "is not acted upon by this version")
+        if mode is ir.ClientTLSMode.MUTUAL and not found.credential and not found.certificate:
+            remedy = "give credentialName, or clientCertificate with privateKey"
+            self._say(path, "MUTUAL needs a certificate: requests fail", remedy)
+        return found
 
     def _balancer(
         self, path: str, settings: api.LoadBalancerSettings | None

@@ -31,6 +31,21 @@ VOLUMES: tuple[Json, ...] = (
             "items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]
         },
     },
+    {
+        "name": "istio-token",
+        "projected": {
+            "sources": [
+                {
+                    "serviceAccountToken": {
+                        "audience": "istio-ca",
+                        "expirationSeconds": 43200,
+                        "path": "istio-token",
+                    }
+                }
+            ]
+        },
+    },
+    {"name": "istiod-ca-cert", "configMap": {"name": "istio-ca-root-cert"}},
 )
 
 
@@ -118,6 +133,8 @@ def proxy_container(
         "volumeMounts": [
             {"name": "istio-envoy", "mountPath": "/etc/istio/proxy"},
             {"name": "istio-podinfo", "mountPath": "/etc/istio/pod"},
+            {"name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": True},
+            {"name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio", "readOnly": True},
         ],
     }
 

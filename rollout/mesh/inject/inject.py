@@ -129,6 +129,8 @@ def _app_metrics(annotations: Json) -> Json:
 
 def _canonical(labels: Json, name: str) -> Json:
     return {
+        # Callers speak mutual TLS to pods that say so.
+        "security.istio.io/tlsMode": "istio",
         "service.istio.io/canonical-name": workload.canonical_name(labels, name),
         "service.istio.io/canonical-revision": workload.canonical_revision(labels),
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.hosts import wildcards
+from rollout.mesh.model.peers import MutualTLS, PeerPolicies, PeerPolicy
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.routing import MESH, Caller, RouteTable
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
@@ -36,12 +37,13 @@ class Dirty:
     connections: set[str] = field(default_factory=set)
     gateways: bool = False
     credentials: bool = False
+    peers: bool = False
     places: bool = False
     objects: set[Ref] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         hosts = self.services or self.endpoints or self.policies or self.routes
-        return bool(hosts or self.gateways or self.credentials or self.places)
+        return bool(hosts or self.gateways or self.credentials or self.peers or self.places)
 
 
 class Registry:
@@ -50,9 +52,18 @@ class Registry:
     With `allow_any`, requests to hosts that it does not know go where they were sent.
     """
 
-    def __init__(self, root_namespace: str = "istio-system", *, allow_any: bool = True) -> None:
+    def __init__(
+        self,
+        root_namespace: str = "istio-system",
+        *,
+        allow_any: bool = True,
+        mutual_tls: MutualTLS = MutualTLS.NONE,
+    ) -> None:
         self.root_namespace = root_namespace
         self.allow_any = allow_any
+        self.mutual_tls = mutual_tls
+        self.peers = PeerPolicies(root_namespace)
+        self.accounts: dict[str, tuple[str, ...]] = {}
         self.services: dict[str, Service] = {}
         self.endpoints: dict[str, Ports] = {}
         self.tables: dict[Ref, RouteTable] = {}
@@ -86,6 +97,8 @@ class Registry:
         if old is not None:
             self._index_service(old, present=False)
             del self.services[host]
+        if service is None:
+            self.accounts.pop(host, None)
         if service is not None:
             self.services[host] = service
             self._index_service(service, present=True)
@@ -103,6 +116,21 @@ class Registry:
         else:
             self.endpoints.pop(host, None)
         self._dirty.endpoints.add(host)
+        every = (each for group in ports.values() for each in group if each.identity)
+        accounts = tuple(sorted({each.identity for each in every}))
+        # With nobody there, whoever was there stays the one to be expected.
+        if accounts and accounts != self.accounts.get(host):
+            self.accounts[host] = accounts
+            self._dirty.policies.add(host)
+
+    def set_peer_policy(self, ref: Ref, policy: PeerPolicy | None) -> bool:
+        """Puts, replaces or removes what workloads take; whether that is news."""
+        if self.peers.get(ref) == policy:
+            return False
+        self.peers.put(ref, policy)
+        self._dirty.objects.add(ref)
+        self._dirty.peers = True
+        return True
 
     def set_table(self, ref: Ref, table: RouteTable | None) -> None:
         """Puts, replaces or removes a route table."""

@@ -122,7 +122,8 @@ class Workload:
 class Endpoint:
     """One address of one port of a service; `locality` is `region/zone/subzone`, as far as known.
 
-    `doubtful` is one that is called unready only because its node has stopped reporting: a last resort.
+    `doubtful` is one that is called unready only because its node has stopped reporting: a last resort. `identity` is
+    the URI that its certificate carries, where a proxy takes mutual TLS for it.
     """
 
     address: str
@@ -131,6 +132,7 @@ class Endpoint:
     workload: Workload | None = None
     locality: str = ""
     doubtful: bool = False
+    identity: str = ""
 
 
 def service_host(namespace: str, name: str) -> str:

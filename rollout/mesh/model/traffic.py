@@ -126,6 +126,29 @@ class RetryBudget:
     least: int = 3
 
 
+class ClientTLSMode(Enum):
+    """What a client speaks; MESH is mutual TLS with the mesh's own certificates."""
+
+    DISABLE = "DISABLE"
+    SIMPLE = "SIMPLE"
+    MUTUAL = "MUTUAL"
+    MESH = "ISTIO_MUTUAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTLS:
+    """TLS towards an endpoint; files are the proxy's own, `names` what the server's certificate must carry one of."""
+
+    mode: ClientTLSMode
+    sni: str = ""
+    names: tuple[str, ...] = ()
+    certificate: str = ""
+    key: str = ""
+    authorities: str = ""
+    credential: str = ""
+    unverified: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPolicy:
     """How the endpoints behind one cluster are treated."""
@@ -134,6 +157,7 @@ class TrafficPolicy:
     pool: ConnectionPool | None = None
     outlier: OutlierDetection | None = None
     budget: RetryBudget | None = None
+    tls: ClientTLS | None = None
 
     def under(self, other: TrafficPolicy) -> TrafficPolicy:
         """This one where the other says nothing."""
@@ -142,6 +166,7 @@ class TrafficPolicy:
             pool=other.pool or self.pool,
             outlier=other.outlier or self.outlier,
             budget=other.budget or self.budget,
+            tls=other.tls or self.tls,
         )
 
 

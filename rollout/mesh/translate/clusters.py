@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2, base_pb2
 from google.protobuf import duration_pb2, struct_pb2
 
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.proxy import InboundPort
 from rollout.mesh.model.service import Port, Protocol, Resolution, Service
 from rollout.mesh.model.traffic import DestinationPolicy, Subset, TrafficPolicy, traffic_of
@@ -16,6 +18,7 @@ from rollout.mesh.translate.balancers import apply_balancer, apply_locality_weig
 from rollout.mesh.translate.endpoints import assignment
 from rollout.mesh.translate.limits import apply_outlier, apply_pool, circuit_breakers, speak
 from rollout.mesh.translate.localities import groups
+from rollout.mesh.translate.mutual import apply_tls
 from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.sources import ADS
 
@@ -26,26 +29,42 @@ _INBOUND_SOURCE = "127.0.0.6"
 _DNS_REFRESH = duration_pb2.Duration(seconds=60)
 
 
-def service_clusters(service: Service, policy: DestinationPolicy | None) -> list[Resource]:
-    """The clusters of all of a service's ports, with those of the subsets that its rule names."""
+def service_clusters(
+    service: Service,
+    policy: DestinationPolicy | None,
+    mesh: MutualTLS = MutualTLS.NONE,
+    accounts: Sequence[str] = (),
+) -> list[Resource]:
+    """The clusters of all of a service's ports, with those of the subsets that its rule names.
+
+    `accounts` are the identities behind it, of which a proxy there must prove one.
+    """
     return [
         cluster
         for port in service.ports
         if port.protocol is not Protocol.UDP
-        for cluster in _port_clusters(service, port, policy)
+        for cluster in _port_clusters(service, port, policy, mesh, accounts)
     ]
 
 
 def _port_clusters(
-    service: Service, port: Port, policy: DestinationPolicy | None
+    service: Service,
+    port: Port,
+    policy: DestinationPolicy | None,
+    mesh: MutualTLS,
+    accounts: Sequence[str],
 ) -> list[Resource]:
     subsets = ("", *(subset.name for subset in (policy.subsets if policy else ())))
-    return [_cluster(service, port, name, policy) for name in subsets]
+    found = []
+    for subset in subsets:
+        cluster = _cluster(service, port, subset, policy)
+        given = traffic_of(policy, port.number, subset).tls
+        apply_tls(cluster, service, port, subset, given, mesh, accounts)
+        found.append(wrap(names.CLUSTER, cluster.name, cluster))
+    return found
 
 
-def _cluster(
-    service: Service, port: Port, subset: str, policy: DestinationPolicy | None
-) -> Resource:
+def _cluster(service: Service, port: Port, subset: str, policy: DestinationPolicy | None) -> Any:
     name = names.outbound(service.host, port.number, subset)
     traffic = traffic_of(policy, port.number, subset)
     cluster = cluster_pb2.Cluster(
@@ -65,7 +84,7 @@ def _cluster(
         apply_locality_weights(cluster, traffic.balancer)
     apply_pool(cluster, port.protocol, traffic.pool)
     apply_outlier(cluster, traffic.outlier)
-    return wrap(names.CLUSTER, name, cluster)
+    return cluster
 
 
 def _found(

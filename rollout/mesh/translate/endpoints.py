@@ -13,6 +13,7 @@ from rollout.mesh.model.service import Endpoint, Protocol, Resolution, Service, 
 from rollout.mesh.model.traffic import Balancer, DestinationPolicy, traffic_of
 from rollout.mesh.translate import names
 from rollout.mesh.translate.localities import Group, groups, parts
+from rollout.mesh.translate.mutual import mark
 from rollout.mesh.translate.resource import Resource, wrap
 
 Ports = Mapping[int, Sequence[Endpoint]]
@@ -73,6 +74,8 @@ def _endpoint(endpoint: Endpoint) -> Any:
         found.metadata.CopyFrom(
             base_pb2.Metadata(filter_metadata={"istio": _workload(endpoint.workload)})
         )
+    if endpoint.identity:
+        mark(found)
     return found
 
 

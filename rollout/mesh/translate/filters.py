@@ -20,7 +20,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from rollout.mesh.model.service import Workload
 from rollout.mesh.translate import cors, faults, leasedfaults
 from rollout.mesh.translate.resource import pack
-from rollout.mesh.translate.telemetry import peer_reader, peer_writer
+from rollout.mesh.translate.telemetry import peer_reader, peer_writer, proof_reader, proof_writer
 
 
 class Side(Flag):
@@ -33,15 +33,21 @@ class Side(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter, the sides that have it and how its configuration is made; None for a slot, which gets it later."""
+    """A filter, the sides that have it and how its configuration is made; None for a slot, which gets it later.
+
+    `proved` ones are only where callers have identities.
+    """
 
     name: str
     sides: Side
     config: Callable[[Workload], Any] | None
+    proved: bool = False
 
 
 TABLE = (
     Filter("envoy.filters.http.header_to_metadata", Side.INBOUND, lambda _: peer_reader()),
+    Filter("rollout.identity.write", Side.INBOUND, lambda _: proof_writer(), proved=True),
+    Filter("rollout.identity.read", Side.INBOUND, lambda _: proof_reader(), proved=True),
     Filter("envoy.filters.http.header_mutation", Side.OUTBOUND | Side.GATEWAY, peer_writer),
     Filter(cors.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: cors_pb2.Cors()),
     Filter(faults.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: fault_pb2.HTTPFault()),
@@ -55,12 +61,12 @@ TABLE = (
 )
 
 
-def http_filters(side: Side, workload: Workload) -> list[Any]:
-    """The filters of one side, in the table's order."""
+def http_filters(side: Side, workload: Workload, *, secured: bool = False) -> list[Any]:
+    """The filters of one side, in the table's order; `secured` where what comes in comes in mutual TLS."""
     return [
         hcm.HttpFilter(name=entry.name, typed_config=pack(entry.config(workload)))
         if entry.config is not None
         else leasedfaults.empty_slot(entry.name)
         for entry in TABLE
-        if entry.sides & side
+        if entry.sides & side and (secured or not entry.proved)
     ]

@@ -16,6 +16,7 @@ from envoy.config.listener.v3 import listener_pb2
 
 from rollout.mesh.model.gateway import ServerProtocol, ServerTLS
 from rollout.mesh.model.hosts import narrower
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
@@ -106,7 +107,9 @@ class PortListener:
         )
 
     def _http(self, name: str, routes: str) -> Any:
-        return http_manager(Side.GATEWAY, self._proxy.workload, f"outbound_{name}", routes)
+        secured = self._registry.mutual_tls is not MutualTLS.NONE
+        workload, prefix = self._proxy.workload, f"outbound_{name}"
+        return http_manager(Side.GATEWAY, workload, prefix, routes, secured=secured)
 
     def _tcp(self, bound: BoundServer) -> Any | None:
         """Where the oldest table that says anything of this server's connections sends them."""

@@ -20,9 +20,10 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from google.protobuf import wrappers_pb2
 
 from rollout.mesh.agent.settings import INBOUND_PORT, OUTBOUND_PORT
+from rollout.mesh.model.peers import PeerMode, PeerModes
 from rollout.mesh.model.proxy import InboundPort, Proxy
 from rollout.mesh.model.service import Protocol, Workload
-from rollout.mesh.translate import names
+from rollout.mesh.translate import inbound, names
 from rollout.mesh.translate.connection import http_manager, tcp_proxy
 from rollout.mesh.translate.filters import Side
 from rollout.mesh.translate.opaque import Chain, filter_chain
@@ -31,24 +32,32 @@ from rollout.mesh.translate.routes import default_route
 from rollout.mesh.translate.timeouts import duration
 
 _ANY = "0.0.0.0"  # noqa: S104 - Envoy's wildcard address, not a socket of this program
-_HTTP = ("http/1.0", "http/1.1", "h2c")
 _FALSE = wrappers_pb2.BoolValue(value=False)
 _BUFFER = wrappers_pb2.UInt32Value(value=1 << 20)
 
 
 def outbound_any(
-    port: int, workload: Workload, chains: Sequence[Chain], *, http: bool, allow_any: bool
+    port: int,
+    workload: Workload,
+    chains: Sequence[Chain],
+    *,
+    http: bool,
+    allow_any: bool,
+    secured: bool = False,
 ) -> Resource:
     """What goes to a port, whatever its address: HTTP by the routes of that port, other connections by these chains.
 
-    What is neither goes where it was sent, without `allow_any` nowhere.
+    What is neither goes where it was sent, without `allow_any` nowhere. `secured`: the proxy has an identity.
     """
     name = f"{_ANY}_{port}"
     listener = _listener(name, _ANY, port, "OUTBOUND")
     listener.bind_to_port.CopyFrom(_FALSE)
     if http:
-        match = lc.FilterChainMatch(transport_protocol="raw_buffer", application_protocols=_HTTP)
-        manager = http_manager(Side.OUTBOUND, workload, f"outbound_{name}", str(port))
+        match = lc.FilterChainMatch(
+            transport_protocol="raw_buffer", application_protocols=inbound.HTTP_INSPECTED
+        )
+        prefix = f"outbound_{name}"
+        manager = http_manager(Side.OUTBOUND, workload, prefix, str(port), secured=secured)
         listener.filter_chains.append(lc.FilterChain(filter_chain_match=match, filters=[manager]))
         listener.listener_filters.extend((tls_inspector(), _http_inspector()))
     elif any(chain.sni for chain in chains):
@@ -90,8 +99,8 @@ def virtual_outbound(*, allow_any: bool = True) -> Resource:
     return wrap(names.LISTENER, listener.name, listener)
 
 
-def virtual_inbound(proxy: Proxy) -> Resource:
-    """Takes everything that is meant for the application, by port."""
+def virtual_inbound(proxy: Proxy, modes: PeerModes | None = None) -> Resource:
+    """Takes everything that is meant for the application, by port; without modes there is no mutual TLS."""
     listener = _listener(names.VIRTUAL_INBOUND, _ANY, INBOUND_PORT, "INBOUND")
     black_hole = lc.FilterChain(
         name="virtualInbound-blackhole",
@@ -101,16 +110,22 @@ def virtual_inbound(proxy: Proxy) -> Resource:
         filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
     )
     listener.filter_chains.append(black_hole)
-    for port in distinct_ports(proxy.inbound):
-        listener.filter_chains.extend(_inbound_chains(port, proxy.workload))
-    listener.default_filter_chain.CopyFrom(
-        lc.FilterChain(
-            name="virtualInbound-passthrough",
-            filters=[tcp_proxy(names.INBOUND_PASSTHROUGH, names.INBOUND_PASSTHROUGH)],
-        )
-    )
+    ports = distinct_ports(proxy.inbound)
+    for port in ports:
+        mode = modes.on(port.port) if modes else PeerMode.DISABLE
+        listener.filter_chains.extend(inbound.chains(_inwards(port, proxy.workload), mode))
     listener.listener_filters.append(_original_destination())
-    if sniffed := [p.port for p in distinct_ports(proxy.inbound) if p.protocol is Protocol.AUTO]:
+    if modes is None:
+        (rest,) = inbound.chains(_passed_on(None), PeerMode.DISABLE)
+        listener.default_filter_chain.CopyFrom(rest)
+    else:
+        known = {port.port for port in ports}
+        others = [port for port, _ in modes.ports if port not in known]
+        for number in (*others, None):
+            mode = modes.on(number) if number else modes.default
+            listener.filter_chains.extend(inbound.chains(_passed_on(number), mode))
+        listener.listener_filters.append(_inbound_tls_inspector(modes))
+    if sniffed := [p.port for p in ports if p.protocol is Protocol.AUTO]:
         listener.listener_filters.append(_http_inspector(sniffed))
     _wait_for_first_bytes(listener)
     return wrap(names.LISTENER, listener.name, listener)
@@ -124,12 +139,8 @@ def distinct_ports(ports: Iterable[InboundPort]) -> list[InboundPort]:
     return [found[number] for number in sorted(found)]
 
 
-def _inbound_chains(port: InboundPort, workload: Workload) -> list[Any]:
+def _inwards(port: InboundPort, workload: Workload) -> inbound.Inwards:
     cluster = names.inbound(port.port)
-    plain = lc.FilterChain(name=cluster, filters=[tcp_proxy(cluster, cluster)])
-    plain.filter_chain_match.destination_port.value = port.port
-    if not port.protocol.routed:
-        return [plain]
     routes = route_pb2.RouteConfiguration(
         name=cluster,
         validate_clusters=_FALSE,
@@ -139,13 +150,39 @@ def _inbound_chains(port: InboundPort, workload: Workload) -> list[Any]:
             )
         ],
     )
-    manager = http_manager(Side.INBOUND, workload, f"inbound_{_ANY}_{port.port}", routes)
-    http = lc.FilterChain(name=f"{cluster}-http", filters=[manager])
-    http.filter_chain_match.destination_port.value = port.port
-    if port.protocol is not Protocol.AUTO:
-        return [http]
-    http.filter_chain_match.application_protocols.extend(_HTTP)
-    return [http, plain]
+
+    def http(came: inbound.Came) -> Any:
+        prefix, secured = f"inbound_{_ANY}_{port.port}", came is inbound.Came.PROVED
+        return http_manager(Side.INBOUND, workload, prefix, routes, secured=secured)
+
+    as_bytes = not port.protocol.routed or port.protocol is Protocol.AUTO
+    return inbound.Inwards(
+        name=cluster,
+        port=port.port,
+        http=http if port.protocol.routed else None,
+        plain=(lambda _: tcp_proxy(cluster, cluster)) if as_bytes else None,
+    )
+
+
+def _passed_on(port: int | None) -> inbound.Inwards:
+    """A port of no service, or all of them."""
+    name = "virtualInbound-passthrough" + (f"-{port}" if port else "")
+    cluster = names.INBOUND_PASSTHROUGH
+    return inbound.Inwards(name, port, None, lambda _: tcp_proxy(cluster, cluster))
+
+
+def _inbound_tls_inspector(modes: PeerModes) -> Any:
+    """Where TLS is taken only: elsewhere a server may speak first."""
+    found = tls_inspector()
+    off = modes.default is PeerMode.DISABLE
+    ports = [port for port, mode in modes.ports if (mode is PeerMode.DISABLE) is not off]
+    if ports and off:
+        found.filter_disabled.not_match.CopyFrom(_any_port(ports))
+    elif ports:
+        found.filter_disabled.CopyFrom(_any_port(ports))
+    elif off:
+        found.filter_disabled.any_match = True
+    return found
 
 
 def _listener(name: str, address: str, port: int, direction: str) -> Any:

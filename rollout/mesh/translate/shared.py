@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.registry import Dirty, Registry
 from rollout.mesh.model.routing import Caller, Destination
 from rollout.mesh.model.service import Service, Workload
@@ -82,7 +83,11 @@ class Shared:
         """A service's clusters under a rule."""
         known = self._clusters.setdefault(service.host, {})
         if policy not in known:
-            known[policy] = clusters.service_clusters(service, policy)
+            registry = self.registry
+            accounts = registry.accounts.get(service.host, ())
+            known[policy] = clusters.service_clusters(
+                service, policy, registry.mutual_tls, accounts
+            )
         return known[policy]
 
     def endpoints(
@@ -151,7 +156,12 @@ class Shared:
         return self._listener(
             (port, workload, chains, http),
             lambda: listeners.outbound_any(
-                port, workload, chains, http=http, allow_any=self.registry.allow_any
+                port,
+                workload,
+                chains,
+                http=http,
+                allow_any=self.registry.allow_any,
+                secured=self.registry.mutual_tls is not MutualTLS.NONE,
             ),
         )
 

@@ -1,7 +1,8 @@
 """Istio's standard metrics, emitted by Envoy's stats access logger: names and labels as Istio's.
 
 A client's proxy names its workload in a header, which the server's proxy takes off before the application sees it. A
-gateway overwrites what came from outside; within the mesh it is a name for metrics, not an identity.
+gateway overwrites what came from outside; within the mesh it is a name for metrics, not an identity. Its namespace is
+the certificate's where there is one.
 """
 
 from __future__ import annotations
@@ -27,22 +28,34 @@ STATS_PREFIX = "mesh"
 """Envoy's page shows `envoy_mesh_istio_requests_total`; the agent's page takes the prefix off."""
 
 _PEER_FIELDS = ("workload", "namespace", "app", "version", "canonical", "revision")
+_PROOF_HEADER = "x-rollout-identity"
 _UNKNOWN = "unknown"
 _CLUSTER_ID = "Kubernetes"
 
 
-def source_logs(workload: Workload) -> list[Any]:
-    """The access loggers of a proxy that sends: the peer is the chosen endpoint."""
+def source_logs(workload: Workload, *, secured: bool = False) -> list[Any]:
+    """The access loggers of a proxy that sends: the peer is the chosen endpoint, `secured` if that may be proved."""
     own = _static("source", workload)
     peer = _labels("destination", lambda key: f"%METADATA(UPSTREAM_HOST:istio:{key})%")
-    return _logs({"reporter": "source"} | own | peer | _service("unknown"))
+    who = _principals("UPSTREAM_LOCAL", "UPSTREAM_PEER") if secured else {}
+    return _logs({"reporter": "source"} | own | peer | who | _service("unknown"))
 
 
-def destination_logs(workload: Workload) -> list[Any]:
-    """The access loggers of a proxy that receives: the peer is who the header says it is."""
+def destination_logs(workload: Workload, *, secured: bool = False) -> list[Any]:
+    """The access loggers of a proxy that receives: the peer is who the header says it is; `secured`: in mutual TLS."""
     own = _static("destination", workload)
     peer = _labels("source", lambda key: f"%DYNAMIC_METADATA({PEER_METADATA}:{key})%")
-    return _logs({"reporter": "destination"} | peer | own | _service("none"))
+    who = _principals("DOWNSTREAM_PEER", "DOWNSTREAM_LOCAL") if secured else {}
+    security = _service("mutual_tls" if secured else "none")
+    return _logs({"reporter": "destination"} | peer | own | who | security)
+
+
+def _principals(source: str, destination: str) -> dict[str, str]:
+    """By the certificates of a connection; `-` where it has none."""
+    return {
+        "source_principal": f"%{source}_URI_SAN%",
+        "destination_principal": f"%{destination}_URI_SAN%",
+    }
 
 
 def _labels(side: str, value_of: Any) -> dict[str, str]:
@@ -148,6 +161,30 @@ def peer_reader() -> Any:
     rules = [_rule(index) for index in range(len(_PEER_FIELDS))]
     rules[-1].remove = True
     return h2m.Config(request_rules=rules)
+
+
+def proof_writer() -> Any:
+    """The filter that puts the caller's identity where `proof_reader` finds it, whatever was there."""
+    option = base_pb2.HeaderValueOption(
+        header=base_pb2.HeaderValue(key=_PROOF_HEADER, value="%DOWNSTREAM_PEER_URI_SAN%"),
+        append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+    config = header_mutation_pb2.HeaderMutation()
+    config.mutations.request_mutations.add().append.CopyFrom(option)
+    return config
+
+
+def proof_reader() -> Any:
+    """The filter that takes the caller's namespace from its identity, over what its header says."""
+    rewrite = regex_pb2.RegexMatchAndSubstitute(
+        pattern=regex_pb2.RegexMatcher(regex="^spiffe://[^/]+/ns/([^/]+)/sa/.*$"),
+        substitution=r"\1",
+    )
+    proved = h2m.Config.KeyValuePair(
+        metadata_namespace=PEER_METADATA, key="namespace", regex_value_rewrite=rewrite
+    )
+    rule = h2m.Config.Rule(header=_PROOF_HEADER, on_header_present=proved, remove=True)
+    return h2m.Config(request_rules=[rule])
 
 
 def _rule(index: int) -> Any:

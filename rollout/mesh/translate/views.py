@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rollout.mesh.model.fault import LeasedFault
+from rollout.mesh.model.peers import MutualTLS, PeerModes
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
 from rollout.mesh.model.registry import Dirty, Registry
@@ -131,9 +132,15 @@ class View:
     def _sidecar_listeners(self) -> list[Resource]:
         return [
             listeners.virtual_outbound(allow_any=self._shared.registry.allow_any),
-            listeners.virtual_inbound(self.proxy),
+            listeners.virtual_inbound(self.proxy, self._modes()),
             *outbound_listeners(self._shared, self.proxy),
         ]
+
+    def _modes(self) -> PeerModes | None:
+        registry, proxy = self._shared.registry, self.proxy
+        if registry.mutual_tls is MutualTLS.NONE:
+            return None
+        return registry.peers.modes(proxy.namespace, proxy.labels)
 
     def _bound_ports(self) -> tuple[list[gateways.BoundPort], list[Problem]]:
         chosen = gateways.selected(self._shared.registry.gateways.values(), self.proxy)
@@ -215,7 +222,8 @@ class Views:
             view.update_clusters(changed[names.CLUSTER])
             router = proxy.type is ProxyType.ROUTER
             edge = router and (dirty.gateways or dirty.credentials)
-            if dirty.services or edge or (dirty.connections and not router):
+            inside = not router and (dirty.connections or dirty.peers)
+            if dirty.services or edge or inside:
                 changed |= view.update_listeners()
             if ports or (router and dirty.gateways):
                 changed[names.ROUTES] = view.update_routes(ports)

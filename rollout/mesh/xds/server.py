@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
@@ -94,10 +94,33 @@ class Source(Protocol):
         ...
 
 
-class Server:
-    """Serves a source on one port."""
+class Caller(Protocol):
+    """Somebody who has proved who he is."""
 
-    def __init__(self, source: Source, limits: Limits | None = None) -> None:
+    def check(self, node: Mapping[str, Any]) -> None:
+        """PermissionError where the proxy claims to be another."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How a port is entered: over TLS, and by whom.
+
+    `authenticate` takes a call's metadata and answers who calls, or aborts the call; `handlers` are served beside xDS.
+    """
+
+    credentials: grpc.ServerCredentials
+    authenticate: Callable[[Any], Awaitable[Caller]]
+    handlers: tuple[grpc.GenericRpcHandler, ...] = ()
+
+
+class Server:
+    """Serves a source on one port: to anybody, or through a door."""
+
+    def __init__(
+        self, source: Source, limits: Limits | None = None, door: Door | None = None
+    ) -> None:
+        self._door = door
         self._source = source
         self._limits = limits or Limits()
         self._encoder = Encoder()
@@ -111,7 +134,11 @@ class Server:
         handler: Any = grpc.stream_stream_rpc_method_handler(self._handle)
         handlers = grpc.method_handlers_generic_handler(_SERVICE, {_DELTA: handler})
         self._server.add_generic_rpc_handlers((handlers,))
-        port = self._server.add_insecure_port(address)
+        if self._door is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            self._server.add_generic_rpc_handlers(self._door.handlers)
+            port = self._server.add_secure_port(address, self._door.credentials)
         await self._server.start()
         return port
 
@@ -132,7 +159,8 @@ class Server:
         self._open += 1
         connection: Connection | None = None
         try:
-            connection, first = await self._admit(requests)
+            caller = await self._door.authenticate(context) if self._door else None
+            connection, first = await self._admit(requests, caller)
             self._source.answered(connection, connection.stream.receive(first))
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self._write(connection, context))
@@ -141,6 +169,10 @@ class Server:
                 await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
                 for task in (writing, reading, stopping):
                     task.cancel()
+        except* PermissionError as errors:
+            reason = "; ".join(str(error) for error in errors.exceptions)
+            log.warning("proxy refused", reason=reason)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
         except* (TimeoutError, ValueError) as errors:
             reason = "; ".join(str(error) for error in errors.exceptions)
             log.warning("proxy dropped", proxy=connection.id if connection else "", reason=reason)
@@ -150,7 +182,9 @@ class Server:
             if connection is not None:
                 self._source.disconnect(connection)
 
-    async def _admit(self, requests: AsyncIterator[bytes]) -> tuple[Connection, Request]:
+    async def _admit(
+        self, requests: AsyncIterator[bytes], caller: Caller | None
+    ) -> tuple[Connection, Request]:
         async with asyncio.timeout(self._limits.answer):
             data = await anext(requests, None)
         if data is None:
@@ -158,6 +192,8 @@ class Server:
         request, node = read_request(data)
         if node is None:
             raise ValueError("the first request has no node")
+        if caller is not None:
+            caller.check(node)
         return self._source.connect(node, self._encoder), request
 
     async def _read(self, connection: Connection, requests: AsyncIterator[bytes]) -> None:

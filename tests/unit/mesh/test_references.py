@@ -112,10 +112,10 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
         "spec.http[0].fault.delay.fixedDelay",
         "is missing",
     ),
-    "TLS to the destination": (
-        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"tls": {"mode": "SIMPLE"}}})],
+    "TLS without a certificate": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"tls": {"mode": "MUTUAL"}}})],
         "spec.trafficPolicy.tls",
-        "not acted upon",
+        "needs a certificate",
     ),
     "hash without a key": (
         [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {"loadBalancer": {"consistentHash": {}}}})],

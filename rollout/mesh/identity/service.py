@@ -1,0 +1,89 @@
+"""`istio.v1.auth.IstioCertificateService`: certificates for those who prove who they are.
+
+Knows neither how tokens are reviewed nor where the authority's key comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+import structlog
+
+from rollout.mesh.identity.authority import (
+    WORKLOAD_LIFETIME,
+    Authority,
+    RefusedError,
+    chain_of,
+    sign,
+)
+from rollout.mesh.identity.tokens import Caller, Reviewer, UnansweredError, UnauthenticatedError
+from rollout.mesh.identity.wire import METHOD, SERVICE, read_request, write_response
+from rollout.mesh.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+
+class CertificateService:
+    """Signs what an authority's owner asks for; `now` is the clock."""
+
+    def __init__(
+        self,
+        reviewer: Reviewer,
+        authority: Callable[[], Authority],
+        metrics: Metrics,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        self._reviewer, self._authority, self._metrics = reviewer, authority, metrics
+        self._now = now or (lambda: datetime.now(UTC))
+
+    def handler(self) -> Any:
+        """What a gRPC server is given."""
+        method: Any = grpc.unary_unary_rpc_method_handler(self._create)
+        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+
+    async def _create(self, data: bytes, context: Any) -> bytes:
+        self._metrics.csrs.inc()
+        try:
+            caller = await self._reviewer.authenticate(metadata_of(context))
+            csr, seconds = read_request(data)
+            lifetime = min(timedelta(seconds=seconds) or WORKLOAD_LIFETIME, WORKLOAD_LIFETIME)
+            authority = self._authority()
+            signed = sign(authority, csr, caller.identity.uri, lifetime, self._now())
+        except UnauthenticatedError as error:
+            await self._refuse(context, grpc.StatusCode.UNAUTHENTICATED, error)
+        except UnansweredError as error:
+            await self._refuse(context, grpc.StatusCode.UNAVAILABLE, error)
+        except RefusedError as error:
+            await self._refuse(context, grpc.StatusCode.PERMISSION_DENIED, error)
+        except (ValueError, OverflowError) as error:
+            await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, error)
+        else:
+            self._metrics.certificates.inc()
+            log.info("certificate issued", identity=caller.identity.uri, pod=caller.pod)
+            return write_response(chain_of(authority, signed))
+        raise AssertionError("an aborted call goes on")
+
+    async def authenticate(self, context: Any) -> Caller:
+        """Who makes a call of another service of this port; aborts it where nobody known does."""
+        try:
+            return await self._reviewer.authenticate(metadata_of(context))
+        except UnauthenticatedError as error:
+            log.warning("proxy refused", peer=context.peer(), reason=str(error))
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        except UnansweredError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        raise AssertionError("an aborted call goes on")
+
+    async def _refuse(self, context: Any, code: grpc.StatusCode, error: Exception) -> None:
+        self._metrics.csr_refusals.labels(code.name).inc()
+        log.warning("certificate refused", peer=context.peer(), reason=str(error))
+        await context.abort(code, str(error))
+
+
+def metadata_of(context: Any) -> dict[str, str]:
+    """A call's metadata; binary values left out."""
+    pairs = context.invocation_metadata() or ()
+    return {key: value for key, value in pairs if isinstance(value, str)}
