@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import ssl
+import tempfile
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
@@ -53,6 +55,16 @@ def _builder(
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=30))
     )
+
+
+def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
+    """What a server shows this certificate with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(certificate + key)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
 
 
 def secret_data(**pem: bytes) -> dict[str, str]:

@@ -82,6 +82,7 @@ async def control_plane(
     host: str = "127.0.0.1",
     *,
     credential_namespaces: tuple[str, ...] = (),
+    allow_any: bool = True,
 ) -> AsyncIterator[ControlPlane]:
     options = Options(
         injection=None,
@@ -89,6 +90,7 @@ async def control_plane(
         health_port=0,
         debug_port=0,
         credential_namespaces=credential_namespaces,
+        allow_any=allow_any,
     )
     async with await Client.connect(str(kubeconfig)) as client:
         plane = ControlPlane(client, options)

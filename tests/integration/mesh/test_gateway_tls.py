@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object
 from rollout.mesh.controlplane import ControlPlane
-from tests.certificates import Authority, secret_data
+from tests.certificates import Authority, secret_data, server_context
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh.support import (
@@ -240,7 +239,7 @@ async def test_tcp_is_echoed_and_tls_is_passed_to_whom_it_asks_for(scene: Scene)
         for name in ("echo", "tls-one", "tls-two"):
             context = None
             if name != "echo":
-                context = _server_context(scene.authority, f"{name}.example.com")
+                context = server_context(*scene.authority.issue(f"{name}.example.com"))
             server = await asyncio.start_server(_greeter(name), "0.0.0.0", 0, ssl=context)
             await stack.enter_async_context(server)
             target = server.sockets[0].getsockname()[1]
@@ -278,16 +277,6 @@ def _greeter(name: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter]
         writer.close()
 
     return greet
-
-
-def _server_context(authority: Authority, host: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate, key = authority.issue(host)
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(certificate + key)
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
 
 
 async def _greets(
