@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from rollout.api import kinds
 from rollout.api.chaos.status import Blast, Verdict
@@ -17,6 +17,12 @@ from rollout.api.model import Bool, Int, Model, Number, Resource
 
 EXPERIMENT_LABEL: Final = "chaos.rollout.dev/experiment"
 """Label of a report: name of its experiment."""
+
+AnyObject = Annotated[
+    Mapping[str, Any],
+    WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+]
+"""Kept as it is, whatever is in it."""
 
 
 class Activity(Model):
@@ -110,7 +116,7 @@ class ReportSpec(Model):
     """`namespace/service (arm)`."""
     fault: str = ""
     """The fault in words."""
-    spec: Mapping[str, Any] = Field(default_factory=dict)
+    spec: AnyObject = Field(default_factory=dict)
     """The experiment's spec."""
     steady_states: SteadyStates = SteadyStates()
     """Whether the steady state was met."""
@@ -124,7 +130,7 @@ class ReportSpec(Model):
     """The probes over the run."""
     probe_success_percentage: Int | None = None
     """Share of the probes asked that passed."""
-    load: Mapping[str, Any] | None = None
+    load: AnyObject | None = None
     """Fortio's result, without what is long and says little."""
 
 
