@@ -16,13 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout.api.canary import Canary, Phase
-from rollout.api.kinds import CANARY, DEPLOYMENT, VIRTUAL_SERVICE, Kind
+from rollout.api.kinds import CANARY, VIRTUAL_SERVICE, Kind
 from rollout.delivery.readiness import Ready
-from rollout.delivery.targets import DEPLOYMENTS
 from rollout.delivery.targets.target import Patience
 from rollout.judge.checks import Answer, NoData, QueryFailed, Value
 from rollout.kube.objects import Object
-from tests.unit.delivery.world import INTERVAL, KEY, World, canary, deployment
+from tests.unit.delivery.world import INTERVAL, KEY, World, canary, target, target_ref
 
 weights = st.one_of(
     st.fixed_dictionaries({"stepWeight": st.integers(1, 100), "maxWeight": st.integers(1, 100)}),
@@ -48,7 +47,8 @@ cookies = st.sampled_from(
     )
 )
 specs = st.builds(
-    lambda way, copies, cookies, threshold, back, skip: {
+    lambda kind, way, copies, cookies, threshold, back, skip: {
+        "targetRef": target_ref(kind),
         "analysis": {
             **way,
             **copies,
@@ -58,6 +58,7 @@ specs = st.builds(
         },
         "skipAnalysis": skip,
     },
+    st.sampled_from(("Deployment", "Deployment", "DaemonSet", "StatefulSet", "Service")),
     st.one_of(weights, weights, counted),
     copies,
     cookies,
@@ -97,9 +98,10 @@ def sticks(*names: str) -> Befalls:
 
 def pods_fail(name: str) -> Befalls:
     def act(world: World) -> None:
-        if world.get(DEPLOYMENT, name) is not None:
+        kind = world.target_kind
+        if kind.makes_pods and world.get(kind.kind, name) is not None:
             world.stuck = {*world.stuck, name}
-            world.report(name, available=0)
+            world.report(name, kind.kind, available=0)
 
     return act
 
@@ -147,8 +149,10 @@ class Watchdog:
             self.route(shares(old), shares(new))
             for rule in new["spec"]["http"]:
                 self.rule(rule, shares(new)[1])
-        elif kind == DEPLOYMENT and new["metadata"]["name"] == "catalog-primary":
-            self.promoted(old["spec"]["template"] != new["spec"]["template"])
+        elif kind == self.world.target_kind.kind and new["metadata"]["name"] == "catalog-primary":
+            revision = self.world.target_kind.revision
+            promoted = self.world.target_kind.promotion_of
+            self.promoted(revision(old) != revision(new) or promoted(old) != promoted(new))
 
     def route(self, old: tuple[int, int], new: tuple[int, int]) -> None:
         assert sum(new) == 100
@@ -204,14 +208,15 @@ class Watchdog:
     def ready(self, name: str) -> bool:
         now = self.world.now
         patience = Patience(threshold=100, deadline=timedelta(seconds=60), since=now, now=now)
-        return isinstance(DEPLOYMENTS.readiness(self.world.need(DEPLOYMENT, name), patience), Ready)
+        kind = self.world.target_kind
+        return isinstance(kind.readiness(self.world.need(kind.kind, name), patience), Ready)
 
     def at_rest(self) -> None:
         """What holds whenever the controller has nothing more to do."""
         world = self.world
         if world.phase == "Failed" and world.weight == 0:
             assert world.served == (100, 0)
-            assert world.replicas() == 0 or world.replicas() == 2
+            assert world.replicas() in {0, 2} or not world.target_kind.makes_pods
         if world.phase in {"Initialized", "Succeeded"}:
             assert world.served == (100, 0)
 
@@ -243,7 +248,8 @@ def quiet() -> Iterator[None]:
 @given(spec=specs, events=st.lists(befalls, max_size=25))
 def test_some_things_never_happen(spec: dict[str, object], events: list[Befalls]) -> None:
     async def play() -> None:
-        world = World(deployment(), canary(**spec))
+        release = canary(**spec)
+        world = World(target(release["spec"]["targetRef"]["kind"]), release)
         watchdog = Watchdog(world)
         for event in (*events, sticks(), kills(None)):
             event(world)
