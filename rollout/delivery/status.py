@@ -17,7 +17,8 @@ from rollout.delivery.progress import Progress
 from rollout.delivery.records import CommandRecord, Run, StepRecord
 
 PROMOTED = "Promoted"
-
+JUDGED = "Judged"
+"""The condition that says what the judge says: True where the canary is not worse, False where it is."""
 
 UNDER_ANALYSIS = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION})
 """The phases in which a revision is judged."""
@@ -206,6 +207,7 @@ class Status:
         return replace(
             self,
             judge=None,
+            conditions=self.without_condition(JUDGED).conditions,
             last_applied_spec=revision,
             tracked_configs=dict(configs),
             failed_checks=0,

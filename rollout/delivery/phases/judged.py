@@ -12,10 +12,8 @@ from rollout.delivery.judging.ruling import WRITTEN_EVERY, Ruling, nobody_to_com
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
 from rollout.delivery.situation import Situation
-from rollout.delivery.status import UNDER_ANALYSIS, Status
+from rollout.delivery.status import JUDGED, UNDER_ANALYSIS, Status
 
-JUDGED = "Judged"
-"""The condition that says what the judge says: True where the canary is not worse, False where it is."""
 _NO_EVIDENCE, _TOO_LITTLE = "NoEvidence", "TooLittleTraffic"
 
 
