@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -33,7 +34,7 @@ def test_a_version_that_fails_one_request_in_twenty_is_rolled_back_within_second
     status = judged.status()
     assert status["judge"]["source"] == "proxies"
     assert status["canaryWeight"] == 0
-    events = judged.run(
-        "get", "events", "--field-selector=involvedObject.kind=Canary", "-o", "name"
-    )
-    assert events
+    events = json.loads(judged.run("get", "events", "-o", "json"))["items"]
+    told = [event["message"] for event in events if event["involvedObject"]["kind"] == "Canary"]
+    assert any("Rolling back echo.judge judged worse: " in message for message in told), told
+    judged.run("rollout", "status", "deployment/echo-primary", "--timeout=10s")
