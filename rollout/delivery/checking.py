@@ -14,7 +14,14 @@ from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
 from rollout.delivery.status import PROMOTED
 from rollout.judge.checks import Check, NoData, NoDataPolicy, QueryFailed, Source
-from rollout.judge.queries import BUILTIN, METRIC_NAMES, TemplateError, Variables, render_query
+from rollout.judge.queries import (
+    BUILTIN,
+    METRIC_NAMES,
+    TemplateError,
+    Variables,
+    of_own_pods,
+    render_query,
+)
 from rollout.judge.thresholds import Bounds, Fail, Measure, judge
 from rollout.judge.trials import Number
 from rollout.kube.objects import Key
@@ -143,6 +150,8 @@ def _checks_of(here: Situation, metric: CanaryMetric, path: str) -> Iterator[Che
     # Where there is a judge, it counts these requests one by one.
     if measure is not None and here.canary.spec.analysis.judge is None:
         template = BUILTIN[canonical(provider_of(here))][measure]
+        if here.target_kind.names_pods:
+            template = of_own_pods(template)
         yield _check(here, metric, measure, template, path, _canarys(here, metric))
     if metric.query:
         yield from _query_checks(here, metric, path, _canarys(here, metric))
@@ -249,7 +258,10 @@ def _window(here: Situation, metric: CanaryMetric) -> str:
     # While a promotion waits, the condition tells when that began, long after the analysis did.
     if promoted is None or here.status.phase is Phase.WAITING_PROMOTION:
         return metric.window
-    lasted = here.soonest - promoted.last_update
+    began, ends = promoted.last_update, here.soonest
+    if (undisturbed := here.undisturbed_since) is not None and undisturbed > began:
+        began, ends = undisturbed, max(ends, undisturbed + here.interval)
+    lasted = ends - began
     if parse_prometheus_duration(metric.window) <= lasted:
         return metric.window
     return f"{max(1, math.ceil(lasted.total_seconds()))}s"

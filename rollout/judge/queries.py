@@ -20,9 +20,9 @@ _ISTIO = (
     'destination_workload_namespace="{{ namespace }}",'
     'destination_workload=~"{{ target }}"'
 )
+_SUFFIXES, _SUFFIX = "-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)", "-[0-9a-zA-Z]+"
 _PODS = (
-    'kubernetes_namespace="{{ namespace }}",'
-    'kubernetes_pod_name=~"{{ target }}-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)"'
+    f'kubernetes_namespace="{{{{ namespace }}}}",kubernetes_pod_name=~"{{{{ target }}}}{_SUFFIXES}"'
 )
 _OF_PODS: Mapping[Measure, str] = {
     Measure.SUCCESS_RATE: (
@@ -50,6 +50,14 @@ BUILTIN: Mapping[str, Mapping[Measure, str]] = {
     "kubernetes": _OF_PODS,
 }
 """The built-in queries by provider and measure."""
+
+
+def of_own_pods(query: str) -> str:
+    """A built-in query for a workload that makes its pods itself: their names have one suffix where a Deployment's have two,
+    and with two it would be the primary's pods that match.
+    """
+    return query.replace(_SUFFIXES, _SUFFIX)
+
 
 METRIC_NAMES: Mapping[str, Measure] = {
     "request-success-rate": Measure.SUCCESS_RATE,

@@ -17,6 +17,7 @@ class DeploymentTarget(Workload):
     """`apps/v1` Deployments."""
 
     kind = DEPLOYMENT
+    names_pods = False
     promoted_fields = (
         "progressDeadlineSeconds",
         "minReadySeconds",

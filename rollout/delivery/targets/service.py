@@ -36,6 +36,7 @@ class ServiceTarget:
     kind = SERVICE
     exact = ("spec.selector", "spec.ports")
     makes_pods = False
+    names_pods = False
 
     def unusable(self, target: Object) -> str:  # noqa: ARG002
         """Every one can be delivered."""

@@ -59,6 +59,11 @@ class Target(Protocol):
         ...
 
     @property
+    def names_pods(self) -> bool:
+        """Whether its pods are named after it directly, not after what it makes in between."""
+        ...
+
+    @property
     def exact(self) -> tuple[str, ...]:
         """Where a promoted primary must be just as desired, removals included."""
         ...

@@ -29,6 +29,7 @@ class Workload:
     created_fields: ClassVar[tuple[str, ...]] = ()
     exact: ClassVar[tuple[str, ...]] = ("spec.template", "spec.strategy", "spec.updateStrategy")
     makes_pods: ClassVar[bool] = True
+    names_pods: ClassVar[bool] = True
 
     def unusable(self, target: Object) -> str:  # noqa: ARG002
         """Every one can be delivered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -141,6 +142,27 @@ async def test_a_service_is_never_written_and_its_copies_follow() -> None:
     assert "Service/catalog" not in world.writes
     assert world.need(SERVICE, "catalog")["metadata"]["uid"] == before["metadata"]["uid"]
     assert not world.stores[DEPLOYMENT].list()
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("Deployment", "catalog-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)"),
+        ("DaemonSet", "catalog-[0-9a-zA-Z]+"),
+        ("StatefulSet", "catalog-[0-9a-zA-Z]+"),
+    ],
+)
+async def test_the_primarys_requests_are_not_the_canarys(kind: str, named: str) -> None:
+    world = await begun(kind, provider="kubernetes", analysis={"iterations": 2, "stepWeight": None})
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    assert world.queries
+    for query in world.queries:
+        assert f'kubernetes_pod_name=~"{named}"' in query
+        suffix = "5d8f-x7k2p" if kind == "Deployment" else "x7k2p"
+        assert re.fullmatch(named, f"catalog-{suffix}")
+        assert not re.fullmatch(named, f"catalog-primary-{suffix}")
 
 
 PORT = {"containers": [{"name": "catalog", "image": "a", "ports": [{"hostPort": 9000}]}]}
