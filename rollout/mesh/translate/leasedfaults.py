@@ -11,7 +11,7 @@ those for which it cannot be evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, assert_never
 
@@ -67,21 +67,35 @@ def empty_slot(name: str) -> Any:
 
 
 def filled_slots(
-    faults: Iterable[LeasedFault], proxy: Proxy
+    faults: Iterable[LeasedFault], proxy: Proxy, held: Mapping[str, str]
 ) -> tuple[list[tuple[LeasedFault, Resource]], list[LeasedFault]]:
-    """What a proxy's slots get, the oldest faults first; and the faults for which it has none left."""
-    inbound: list[tuple[LeasedFault, frozenset[str]]] = []
-    outbound: list[tuple[LeasedFault, frozenset[str]]] = []
-    for fault in sorted(faults, key=lambda each: each.age):
-        if fault.layer is Layer.CLIENT:
-            if _is_caller(proxy, fault):
-                outbound.append((fault, fault.hosts))
-        elif clusters := _own_clusters(proxy, fault):
-            inbound.append((fault, clusters))
-    pairs = (*zip(INBOUND, inbound, strict=False), *zip(OUTBOUND, outbound, strict=False))
-    made = [(fault, _resource(slot, fault, targets)) for slot, (fault, targets) in pairs]
-    left = [fault for fault, _ in (*inbound[INBOUND_SLOTS:], *outbound[OUTBOUND_SLOTS:])]
+    """What a proxy's slots get, and the faults for which it has none left.
+
+    A run keeps the slot that it has (`held`, slots by run): one that ends must not make others move, which would leave
+    its fault in force until they are renewed. The oldest come first to those that are free.
+    """
+    made: list[tuple[LeasedFault, Resource]] = []
+    left: list[LeasedFault] = []
+    free = [slot for slot in (*INBOUND, *OUTBOUND) if slot not in held.values()]
+    ordered = sorted(faults, key=lambda each: (each.run not in held, each.age))
+    for fault, targets in ((each, _targets(each, proxy)) for each in ordered):
+        if not targets:
+            continue
+        slots = OUTBOUND if fault.layer is Layer.CLIENT else INBOUND
+        slot = held.get(fault.run) or next((each for each in free if each in slots), None)
+        if slot is None:
+            left.append(fault)
+            continue
+        free = [each for each in free if each != slot]
+        made.append((fault, _resource(slot, fault, targets)))
     return made, left
+
+
+def _targets(fault: LeasedFault, proxy: Proxy) -> frozenset[str]:
+    """The hosts that a caller's requests are for, or the clusters of a service's own ports; none if it has no part in it."""
+    if fault.layer is Layer.CLIENT:
+        return fault.hosts if _is_caller(proxy, fault) else frozenset()
+    return _own_clusters(proxy, fault)
 
 
 def _is_caller(proxy: Proxy, fault: LeasedFault) -> bool:

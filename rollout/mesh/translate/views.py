@@ -6,7 +6,7 @@ made once in a `Scope`. Knows nothing of connections or of what a proxy already 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.peers import MutualTLS, PeerModes
@@ -113,9 +113,11 @@ class View:
         made = [self._shared.routes(port, self.proxy.namespace, callers) for port in wanted]
         return replace(self._routes, old, made)
 
-    def update_faults(self, faults: Iterable[LeasedFault]) -> set[str]:
+    def update_faults(self, faults: Collection[LeasedFault]) -> set[str]:
         """Fills the slots again; answers those that differ. `carried` tells which slot has which run's fault."""
-        filled, left = leasedfaults.filled_slots(faults, self.proxy)
+        active = {fault.run for fault in faults}
+        held = {run: slot for run, slot in self.carried.items() if run in active}
+        filled, left = leasedfaults.filled_slots(faults, self.proxy, held)
         self.carried = {fault.run: resource.name for fault, resource in filled}
         self.crowded_out = tuple(left)
         made = [resource for _, resource in filled]

@@ -96,7 +96,7 @@ def fault(obj: Json) -> LeasedFault:
     ],
 )  # fmt: skip
 def test_who_carries_it(obj: Json, carriers: set[str]) -> None:
-    found = {name for name, each in PROXIES.items() if filled_slots([fault(obj)], each)[0]}
+    found = {name for name, each in PROXIES.items() if filled_slots([fault(obj)], each, {})[0]}
     assert found == carriers
 
 
@@ -106,13 +106,24 @@ def test_the_oldest_have_the_slots_and_the_others_are_named() -> None:
         obj = experiment(f"e{index}")
         obj["status"] = {**STATUS, "startedAt": f"2026-01-01T00:00:0{index}Z"}
         faults.append(fault(obj))
-    made, left = filled_slots(faults, PROXIES["primary"])
+    made, left = filled_slots(faults, PROXIES["primary"], {})
     assert [(each.ref.name, resource.name) for each, resource in made] == [
         ("e0", "chaos.inbound.0"),
         ("e1", "chaos.inbound.1"),
     ]
     assert [each.ref.name for each in left] == ["e2", "e3"]
-    assert filled_slots(faults, PROXIES["web"]) == ([], [])
+    assert filled_slots(faults, PROXIES["web"], {}) == ([], [])
+
+
+def test_a_run_keeps_its_slot() -> None:
+    faults = [fault(experiment(f"e{index}")) for index in range(3)]
+    held = {faults[2].run: "chaos.inbound.0"}
+    made, left = filled_slots(faults, PROXIES["primary"], held)
+    assert {each.ref.name: resource.name for each, resource in made} == {
+        "e2": "chaos.inbound.0",
+        "e0": "chaos.inbound.1",
+    }
+    assert [each.ref.name for each in left] == ["e1"]
 
 
 @pytest.mark.parametrize(
