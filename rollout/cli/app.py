@@ -10,6 +10,7 @@ from rollout.cli import analyzing, describing, injecting, installing, judge, ser
 from rollout.cli.canary import commands
 from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.chaos import commands as chaos
+from rollout.cli.migrate import commands as migrate
 from rollout.cli.proxy import commands as proxy
 from rollout.install.errors import InstallError
 from rollout.kube.connect import NotConfigured
@@ -31,6 +32,7 @@ describing.register(app)
 injecting.register(app)
 chaos.register(app)
 app.add_typer(proxy.app, name="proxy")
+app.add_typer(migrate.app, name="migrate")
 
 
 def run(program: typer.Typer = app) -> int:

@@ -49,7 +49,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
         skipping = Event("skipping canary run as object is suspended", once=True)
         return Decision(status=seen.status, events=(skipping,))
     ignored = unsupported(canary, seen.settings.mesh_provider)
-    blocking = [error for error in ignored if _decides_everything(error.path)]
+    blocking = [error for error in ignored if decides_everything(error.path)]
     if blocking:
         return refuse(seen, Refusal.NOT_SUPPORTED, _sentence(seen, blocking), now)
     acted_upon, told = effective(canary, seen.settings.mesh_provider)
@@ -75,7 +75,7 @@ def _decide_phase(here: Situation) -> Decision:
             return decide_promotion(here)
 
 
-def _decides_everything(path: str) -> bool:
+def decides_everything(path: str) -> bool:
     """Whether a field that is not acted upon lets nothing be done: without a condition, others' requests would match."""
     conditions = ("spec.service.match[", "spec.analysis.match[")
     return path in _DECIDES_EVERYTHING or path.startswith(conditions)

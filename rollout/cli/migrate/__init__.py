@@ -1,0 +1,1 @@
+"""`rollout migrate check`: what moving a cluster from Flagger to this program would change."""
