@@ -88,11 +88,13 @@ def network(directory: Path) -> Iterator[Pod]:
 
 
 @asynccontextmanager
-async def running(pod: Pod, *command: str, keep: tuple[int, ...] = ()) -> AsyncIterator[None]:
+async def running(
+    pod: Pod, *command: str, keep: tuple[int, ...] = (), cwd: Path | None = None
+) -> AsyncIterator[None]:
     log = pod.directory / "pod.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            *pod.inside(*command), stdout=out, stderr=out, pass_fds=keep
+            *pod.inside(*command), stdout=out, stderr=out, pass_fds=keep, cwd=cwd
         )
     try:
         yield
@@ -103,22 +105,34 @@ async def running(pod: Pod, *command: str, keep: tuple[int, ...] = ()) -> AsyncI
 
 @asynccontextmanager
 async def pod(
-    directory: Path, xds_port: int, *, namespace: str, name: str, labels: dict[str, str]
+    directory: Path,
+    xds_port: int,
+    *,
+    namespace: str,
+    name: str,
+    labels: dict[str, str],
+    identity: Path | None = None,
 ) -> AsyncIterator[Pod]:
-    """The whole: the application listens on 8080; Envoy's admin on 15000, both inside."""
+    """The whole: the application listens on 8080; Envoy's admin on 15000, both inside.
+
+    With a directory of an identity, Envoy runs in it and comes by TLS.
+    """
     with network(directory) as found:
-        config = document("sidecar", namespace, name, xds_port, labels, 15000)
+        config = document("sidecar", namespace, name, xds_port, labels, 15000, identity)
         xds = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0]
         xds["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] = found.host
         with envoy_binary().open("rb") as binary:
             fd = binary.fileno()
             # By descriptor: the proxy's user may not look into this user's directories.
             proxy = ["setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}", "--clear-groups"]
+            if identity is not None:
+                # The identity's files belong to who runs the test.
+                proxy += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
             proxy += [f"/proc/self/fd/{fd}", "--config-yaml", json.dumps(config)]
             proxy += ["--concurrency", "1", "-l", "warning", "--base-id", str(os.getpid() % 10_000)]
             async with (
                 running(found, sys.executable, "-c", APPLICATION, "8080"),
-                running(found, *proxy, keep=(fd,)),
+                running(found, *proxy, keep=(fd,), cwd=identity),
             ):
                 await until(partial(_ready, found), "the sidecar is ready")
                 yield found

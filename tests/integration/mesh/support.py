@@ -139,10 +139,19 @@ def settings(kind: str, namespace: str, name: str, xds_port: int) -> Settings:
 
 
 def document(
-    kind: str, namespace: str, name: str, xds_port: int, labels: dict[str, str], admin: int
+    kind: str,
+    namespace: str,
+    name: str,
+    xds_port: int,
+    labels: dict[str, str],
+    admin: int,
+    identity: Path | None = None,
 ) -> dict[str, Any]:
     """The agent's own bootstrap, without the listeners whose ports only a pod has to itself."""
-    found = bootstrap.render(settings(kind, namespace, name, xds_port), labels)
+    told = settings(kind, namespace, name, xds_port)
+    if identity is not None:
+        told = told._replace(secured=True, discovery_address=f"localhost:{xds_port}")
+    found = bootstrap.render(told, labels)
     found["admin"]["address"]["socket_address"]["port_value"] = admin
     found["static_resources"]["listeners"] = []
     return found
@@ -157,17 +166,22 @@ async def envoy(
     name: str = "istio-ingressgateway",
     kind: str = "router",
     labels: dict[str, str] | None = None,
+    identity: Path | None = None,
 ) -> AsyncIterator[Envoy]:
-    """A real Envoy with the agent's own bootstrap."""
+    """A real Envoy with the agent's own bootstrap; with a directory of an identity, it runs there and comes by TLS."""
     admin = free_port()
     labels = labels or {"istio": f"gateway-{namespace}", "app": name}
     config = directory / f"{name}.json"
-    config.write_text(json.dumps(document(kind, namespace, name, plane_port, labels, admin)))
+    config.write_text(
+        json.dumps(document(kind, namespace, name, plane_port, labels, admin, identity))
+    )
     log = directory / f"{name}.log"
     command = [str(envoy_binary()), "-c", str(config), "--concurrency", "1", "-l", "warning"]
     command += ["--base-id", str(next(_base_ids)), "--drain-time-s", "1"]
     with log.open("ab") as out:
-        process = await asyncio.create_subprocess_exec(*command, stdout=out, stderr=out)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=out, stderr=out, cwd=identity
+        )
     found = Envoy(admin, log)
     try:
         await until(found.ready, f"Envoy is ready: {log.read_text()[-2000:]}")

@@ -1,0 +1,170 @@
+"""Service accounts with their tokens, and the directories in which kubelet and agent would put what proves them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rollout.api.kinds import CONFIG_MAP, SERVICE_ACCOUNT
+from rollout.kube.client import Client
+from rollout.kube.errors import AlreadyExists, NotFound
+from rollout.mesh.agent import identity
+from rollout.mesh.agent.settings import IDENTITY_FILE
+from rollout.mesh.controlplane import ControlPlane, Options
+from rollout.mesh.identity.roots import KEY, NAME
+from rollout.mesh.identity.wire import METHOD, SERVICE, read_response, write_request
+from rollout.mesh.model.peers import MutualTLS
+from tests.integration.mesh.support import settings
+from tests.waiting import until
+
+
+@asynccontextmanager
+async def control_plane(
+    kubeconfig: Path, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ControlPlane]:
+    """One that gives identities; it is reached as `localhost`."""
+    monkeypatch.setattr(ControlPlane, "_dns_names", ("localhost",))
+    options = Options(
+        system_namespace=namespace,
+        mutual_tls=MutualTLS.AUTO,
+        secure_address="0.0.0.0:0",
+        health_port=0,
+        debug_port=0,
+        root_settle=timedelta(seconds=2),
+    )
+    async with await Client.connect(str(kubeconfig)) as client:
+        plane = ControlPlane(client, options)
+        task = asyncio.ensure_future(plane.run())
+        try:
+            await until(lambda: plane.secure_port or task.done(), "the control plane serves")
+            yield plane
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def roots(client: Client, namespace: str) -> bytes:
+    """What proxies of a namespace are told to trust."""
+
+    async def found() -> bytes:
+        with suppress(NotFound):
+            config_map = await client.get(CONFIG_MAP, namespace, NAME)
+            return str(config_map["data"][KEY]).encode()
+        return b""
+
+    bundle: bytes = await until(found, "the roots are published")
+    return bundle
+
+
+async def token(client: Client, namespace: str, account: str, audience: str = "istio-ca") -> str:
+    """A token as kubelet would get it, of an account that is made where it is missing."""
+    with suppress(AlreadyExists):
+        await client.create(
+            SERVICE_ACCOUNT, {"metadata": {"namespace": namespace, "name": account}}
+        )
+    path = SERVICE_ACCOUNT.path(namespace, account, "token")
+    spec = {"audiences": [audience], "expirationSeconds": 3600}
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+    answer = await client.request("POST", path, body)
+    return str(answer["status"]["token"])
+
+
+def request(uri: str = "") -> str:
+    """A CSR, perhaps for a name."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    if uri:
+        names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+        builder = builder.add_extension(names, critical=False)
+    signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def channel(plane: ControlPlane, trusted: bytes) -> grpc.aio.Channel:
+    credentials = grpc.ssl_channel_credentials(root_certificates=trusted)
+    return grpc.aio.secure_channel(f"localhost:{plane.secure_port}", credentials)
+
+
+def bearer(text: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {text}"),)
+
+
+async def sign(plane: ControlPlane, trusted: bytes, text: str, csr: str) -> list[str]:
+    """Asks for a certificate as any client of Istio's service would."""
+    async with channel(plane, trusted) as connected:
+        call = connected.unary_unary(f"/{SERVICE}/{METHOD}")
+        answer = await call(write_request(csr, 3 * 24 * 3600), metadata=bearer(text), timeout=20)
+    return read_response(answer)
+
+
+class Place:
+    """The directory of a proxy's identity, filled as kubelet and the agent fill a pod's."""
+
+    def __init__(self, directory: Path, plane: ControlPlane, namespace: str, account: str) -> None:
+        self.directory = directory / f"identity-{account}"
+        self.directory.mkdir()
+        for name in ("tokens", "roots"):
+            (self.directory / name).mkdir()
+        self.settings = settings("sidecar", namespace, account, 0)._replace(
+            discovery_address=f"localhost:{plane.secure_port}",
+            config_dir=str(self.directory),
+            token_file=str(self.directory / "tokens" / "istio-token"),
+            roots_file=str(self.directory / "roots" / "root-cert.pem"),
+            secured=True,
+        )
+        identity.write_sources(self.settings)
+
+    async def fill(self, client: Client) -> None:
+        """Token, roots and, by the agent's own process, a certificate."""
+        namespace, account = self.settings.namespace, self.settings.service_account
+        put(Path(self.settings.token_file), (await token(client, namespace, account)).encode())
+        put(Path(self.settings.roots_file), await roots(client, namespace))
+        await self.renew()
+
+    def leaf(self) -> x509.Certificate:
+        """The certificate that is there now."""
+        found = json.loads((self.directory / IDENTITY_FILE).read_text())
+        chain = found["resources"][0]["tls_certificate"]["certificate_chain"]["inline_string"]
+        return x509.load_pem_x509_certificates(chain.encode())[0]
+
+    async def renew(self) -> None:
+        environment = {
+            "POD_NAME": self.settings.pod_name,
+            "POD_NAMESPACE": self.settings.namespace,
+            "INSTANCE_IP": "127.0.0.1",
+            "SERVICE_ACCOUNT": self.settings.service_account,
+            "DISCOVERY_ADDRESS": self.settings.discovery_address,
+            "PROXY_CONFIG_DIR": self.settings.config_dir,
+            "TOKEN_FILE": self.settings.token_file,
+            "ROOTS_FILE": self.settings.roots_file,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rollout.mesh.agent.certificate", "sidecar",
+            env=os.environ | environment,
+        )  # fmt: skip
+        assert await process.wait() == 0
+
+
+def put(path: Path, content: bytes) -> None:
+    """Whole or not at all, as kubelet does it."""
+    made = path.with_suffix(".new")
+    made.write_bytes(content)
+    made.replace(path)
+
+
+def encoded(value: bytes) -> str:
+    """As a Secret's data."""
+    return base64.b64encode(value).decode()

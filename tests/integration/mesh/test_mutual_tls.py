@@ -1,0 +1,255 @@
+"""Mutual TLS between real Envoys: a gateway on this machine, and a sidecar in a network namespace of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from cryptography.exceptions import InvalidSignature
+
+from rollout.api.kinds import (
+    ENDPOINT_SLICE,
+    GATEWAY,
+    PEER_AUTHENTICATION,
+    POD,
+    SECRET,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+)
+from rollout.kube.client import Client
+from rollout.kube.objects import Object
+from rollout.mesh.controlplane import ControlPlane
+from rollout.mesh.identity.authority import Authority, self_signed
+from tests.integration.apiserver import ApiServer
+from tests.integration.crds import install_crds
+from tests.integration.mesh import identities
+from tests.integration.mesh import pod as pods
+from tests.integration.mesh.identities import Place, put, roots
+from tests.integration.mesh.support import (
+    Envoy,
+    Load,
+    create,
+    endpoint_slice,
+    envoy,
+    free_port,
+    service,
+    steady,
+)
+from tests.waiting import until
+
+pytestmark = pods.requires
+
+
+@dataclass(slots=True)
+class Scene:
+    client: Client
+    namespace: str
+    plane: ControlPlane
+    pod: pods.Pod
+    gateway: Envoy
+    port: int
+    places: tuple[Place, Place]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    async def inside(self) -> str:
+        """The sidecar's certificates, as Envoy tells them."""
+        return (await self.pod.curl("http://127.0.0.1:15000/certs"))[1]
+
+    async def outside(self) -> str:
+        """The gateway's."""
+        return await self.gateway.get("/certs")
+
+    async def handshakes(self) -> int:
+        """How often the gateway has begun mutual TLS with the service."""
+        page = await self.gateway.get("/stats?filter=ssl.handshake$")
+        return sum(int(line.rsplit(" ", 1)[1]) for line in page.splitlines() if "|app." in line)
+
+    async def demand(self, mode: str) -> None:
+        spec = {"mtls": {"mode": mode}}
+        policy = {"metadata": {"name": mode.lower()}, "spec": spec}
+        await create(self.client, PEER_AUTHENTICATION, self.namespace, policy)
+
+    async def policies(self) -> dict[str, int]:
+        """Requests by how they came, and who was proved to have sent and got them."""
+        _, page = await self.pod.curl(
+            "http://127.0.0.1:15000/stats/prometheus?filter=requests_total"
+        )
+        found: dict[str, int] = {}
+        for line in page.splitlines():
+            if 'reporter="destination"' in line:
+                labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+                who = (labels["connection_security_policy"], labels["source_principal"],
+                       labels["destination_principal"], labels["source_workload_namespace"])  # fmt: skip
+                found[" ".join(who)] = int(line.rsplit(" ", 1)[1])
+        return found
+
+
+async def plain(scene: Scene) -> int:
+    """What somebody without an identity is answered; 0 where the connection is closed."""
+    async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+        try:
+            async with session.get(f"http://{scene.pod.address}:8080/") as answer:
+                return answer.status
+        except ClientError:
+            return 0
+
+
+def running_pod(namespace: str, name: str, address: str) -> list[tuple[Kind, Object]]:
+    labels = {"app": "app", "security.istio.io/tlsMode": "istio"}
+    container = {"name": "app", "image": "app:1"}
+    spec = {"serviceAccountName": name, "containers": [container]}
+    piece = endpoint_slice("app", 8080)
+    target = {"kind": "Pod", "namespace": namespace, "name": f"{name}-1"}
+    piece["endpoints"] = [
+        {"addresses": [address], "conditions": {"ready": True}, "targetRef": target}
+    ]
+    return [
+        (POD, {"metadata": {"name": f"{name}-1", "labels": labels}, "spec": spec}),
+        (ENDPOINT_SLICE, piece),
+    ]
+
+
+@pytest.fixture
+async def scene(
+    apiserver: ApiServer,
+    client: Client,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Scene]:
+    await install_crds(client)
+    async with AsyncExitStack() as stack:
+        plane = await stack.enter_async_context(
+            identities.control_plane(apiserver.kubeconfig, namespace, monkeypatch)
+        )
+        port = free_port()
+        server = {"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+        selector = {"istio": f"gateway-{namespace}"}
+        spec: Object = {"selector": selector, "servers": [server]}
+        await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": spec})
+        rule = {"route": [{"destination": {"host": "app"}}], "retries": {"attempts": 0}}
+        spec = {"hosts": ["*"], "gateways": ["edge"], "http": [rule]}
+        await create(client, VIRTUAL_SERVICE, namespace, {"metadata": {"name": "a"}, "spec": spec})
+        await create(client, SERVICE, namespace, service("app", 80, 8080, app="app"))
+        places = (
+            Place(tmp_path, plane, namespace, "app"),
+            Place(tmp_path, plane, namespace, "edge"),
+        )
+        for place in places:
+            await place.fill(client)
+        pod = await stack.enter_async_context(
+            pods.pod(tmp_path, plane.secure_port, namespace=namespace, name="app",
+                     labels={"app": "app"}, identity=places[0].directory)
+        )  # fmt: skip
+        for kind, obj in running_pod(namespace, "app", pod.address):
+            await create(client, kind, namespace, obj)
+        gateway = await stack.enter_async_context(
+            envoy(tmp_path, plane.secure_port, namespace=namespace, name="edge",
+                  identity=places[1].directory)
+        )  # fmt: skip
+        found = Scene(client, namespace, plane, pod, gateway, port, places)
+        await until(lambda: answered(found), "the gateway leads to the sidecar")
+        yield found
+
+
+async def answered(scene: Scene) -> bool:
+    async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+        try:
+            async with session.get(scene.url) as answer:
+                return answer.status == 200
+        except ClientError:
+            return False
+
+
+def lost(load: Load) -> dict[object, int]:
+    others: dict[object, int] = {status: n for status, n in load.statuses.items() if status != 200}
+    return others | ({"errors": len(load.errors)} if load.errors else {})
+
+
+async def test_from_both_to_strict_no_request_of_the_mesh_is_lost(scene: Scene) -> None:
+    edge, app = (
+        f"spiffe://cluster.local/ns/{scene.namespace}/sa/{name}" for name in ("edge", "app")
+    )
+    assert await plain(scene) == 200
+    async with steady(scene.url, "any") as load:
+        await until(lambda: load.total > 100, "a hundred requests")
+        await scene.demand("STRICT")
+
+        async def closed() -> bool:
+            return await plain(scene) == 0
+
+        await until(closed, "plain text is refused")
+        await further(load, 300)
+    assert not lost(load)
+
+    async def proved() -> bool:
+        found = await scene.policies()
+        return found.get(f"mutual_tls {edge} {app} {scene.namespace}", 0) >= load.total
+
+    await until(proved, f"all requests are counted as mutual TLS: {await scene.policies()}")
+    assert "none unknown unknown unknown" in await scene.policies()
+
+
+async def test_a_disabled_port_is_called_in_plain_text(scene: Scene) -> None:
+    await scene.demand("DISABLE")
+
+    async def in_plain_text() -> bool:
+        assert await answered(scene)
+        return any(key.startswith("none") for key in await scene.policies())
+
+    await until(in_plain_text, "the gateway speaks plain text")
+
+
+async def test_roots_are_changed_without_a_lost_request(scene: Scene) -> None:
+    old = await roots(scene.client, scene.namespace)
+    authority = self_signed(datetime.now(UTC))
+    data = {key: identities.encoded(value) for key, value in authority.data().items()}
+    async with steady(scene.url, "any") as load:
+        metadata = {"namespace": scene.namespace, "name": "cacerts"}
+        await scene.client.create(SECRET, {"metadata": metadata, "data": data})
+
+        async def both() -> bytes:
+            bundle = await roots(scene.client, scene.namespace)
+            return bundle if bundle != old else b""
+
+        bundle = await until(both, "both roots are published")
+        for place in scene.places:
+            put(Path(place.settings.roots_file), bundle)
+        for place, certificates in zip(scene.places, (scene.inside, scene.outside), strict=True):
+            await until(partial(renewed, place, authority), "the new authority signs")
+            await until(partial(shown, place, certificates), "Envoy has read it")
+            await further(load, 100)
+        # A chain that is another's ends connections, so that none lives on what was before.
+        await scene.demand("STRICT")
+        await further(load, 300)
+    assert not lost(load)
+    assert await scene.handshakes() > 1
+
+
+async def further(load: Load, count: int) -> None:
+    before = load.total
+    await until(lambda: load.total > before + count, f"{count} requests more")
+
+
+async def renewed(place: Place, authority: Authority) -> bool:
+    await place.renew()
+    try:
+        place.leaf().verify_directly_issued_by(authority.parsed)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+async def shown(place: Place, certificates: Callable[[], Awaitable[str]]) -> bool:
+    return f"{place.leaf().serial_number:x}" in await certificates()
