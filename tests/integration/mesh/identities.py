@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -105,7 +106,7 @@ def bearer(text: str) -> tuple[tuple[str, str], ...]:
 async def sign(plane: ControlPlane, trusted: bytes, text: str, csr: str) -> list[str]:
     """Asks for a certificate as any client of Istio's service would."""
     async with channel(plane, trusted) as connected:
-        call = connected.unary_unary(f"/{SERVICE}/{METHOD}")
+        call: Any = connected.unary_unary(f"/{SERVICE}/{METHOD}")
         answer = await call(write_request(csr, 3 * 24 * 3600), metadata=bearer(text), timeout=20)
     return read_response(answer)
 
