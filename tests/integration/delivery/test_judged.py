@@ -96,7 +96,7 @@ async def test_a_bad_version_is_rolled_back_by_its_requests_also_by_the_next_con
     lab: Lab,
 ) -> None:
     traffic = Traffic()
-    await apply(lab, maxDuration="1h", alpha=0.0001, beta=0.0001)
+    await apply(lab, maxDuration="1h", beta=0.0001)
     async with proxies(traffic):
         async with lab.controller():
             await lab.phase("Initialized")
