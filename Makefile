@@ -58,6 +58,10 @@ cluster-load: venv ## Load an image archive into the cluster: make cluster-load 
 bench-judge: venv ## How soon and how surely the sequential judge decides, beside classic rules; seeds fixed
 	@$(PY) -m bench.judge
 
+.PHONY: bench-judge-cluster
+bench-judge-cluster: venv ## The same on the real cluster, as callers see it: 20 bad versions, and one under classic thresholds
+	@$(PY) -m bench.judge_cluster
+
 .PHONY: images
 images: venv ## Build every image and load what changed into the cluster
 	@$(PY) -m e2e.cluster images

@@ -1,6 +1,6 @@
 """How soon a bad version is gone on the real cluster: 100 requests a second, a tenth of them the canary's, 5 % of these fail.
 
-`python -m bench.judge_cluster [RUNS [CLASSIC_RUNS]]`; needs the local cluster. Each run is a rollout through the real gateway
+`python -m bench.judge_cluster [RUNS [CLASSIC_RUNS]]` on the local cluster. Each run is a rollout through the real gateway
 and the real proxies, seen by its callers; the classic rule is the same Canary without its judge, 99 % each minute, five
 failures. The last line is one JSON object with the figures and the goals that were missed.
 """
@@ -55,7 +55,7 @@ def figures(outcomes: list[Outcome], prefix: str = "") -> dict[str, float]:
 
 def main() -> None:
     count, classic = (int(each) for each in (*sys.argv[1:3], *("20", "1")[len(sys.argv[1:3]) :]))
-    judged = Judged(Lab.attach())
+    judged = Judged(Lab.prepare())
     found: dict[str, float] = {}
     if count:
         judged.deploy()
