@@ -258,7 +258,10 @@ def _window(here: Situation, metric: CanaryMetric) -> str:
     # While a promotion waits, the condition tells when that began, long after the analysis did.
     if promoted is None or here.status.phase is Phase.WAITING_PROMOTION:
         return metric.window
-    lasted = here.soonest - promoted.last_update
+    began, ends = promoted.last_update, here.soonest
+    if (undisturbed := here.undisturbed_since) is not None and undisturbed > began:
+        began, ends = undisturbed, max(ends, undisturbed + here.interval)
+    lasted = ends - began
     if parse_prometheus_duration(metric.window) <= lasted:
         return metric.window
     return f"{max(1, math.ceil(lasted.total_seconds()))}s"

@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
+    CHAOS_EXPERIMENT,
     CONFIG_MAP,
     HORIZONTAL_POD_AUTOSCALER,
     METRIC_TEMPLATE,
@@ -364,7 +365,7 @@ def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
     kinds = (*always, *(router.kinds() if router else ()))
     stores = {kind: cache.watch(kind) for kind in kinds}
     # Canaries may name other routes than the controller's; few clusters have them all.
-    for kind in (*routed_kinds(), SCALED_OBJECT):
+    for kind in (*routed_kinds(), SCALED_OBJECT, CHAOS_EXPERIMENT):
         if kind not in stores:
             stores[kind] = cache.watch(kind, optional=True, definitions=True)
     for kind in (CONFIG_MAP, SECRET):

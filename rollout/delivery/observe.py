@@ -12,6 +12,7 @@ from rollout.api.errors import InvalidObject
 from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
+    CHAOS_EXPERIMENT,
     CONFIG_MAP,
     METRIC_TEMPLATE,
     POD_DISRUPTION_BUDGET,
@@ -21,6 +22,8 @@ from rollout.api.kinds import (
     Kind,
 )
 from rollout.api.metrictemplate import MetricTemplate
+from rollout.delivery.experiments import Experiment
+from rollout.delivery.experiments import target_of as experiment_target
 from rollout.delivery.objects.configs import ConfigRef, is_tracked, referenced_configs
 from rollout.delivery.objects.metadata import canary_name, primary_name
 from rollout.delivery.objects.scalers import SCALERS, scaler_of
@@ -37,6 +40,7 @@ _BY_APEX = "apex"
 _BY_CONFIG = "config"
 _BY_SCALER = "scaler"
 _BY_GOVERNING = "governing"
+_BY_EXPERIMENT = "experiment"
 _SUFFIXES = ("", "-primary", "-canary")
 _GUARDS = frozenset({*SCALERS.values(), POD_DISRUPTION_BUDGET})
 
@@ -51,6 +55,8 @@ class Observer:
         stores[CANARY].index(_BY_TARGET, _target_of)
         stores[CANARY].index(_BY_APEX, _apex_of)
         stores[CANARY].index(_BY_SCALER, _scaler_of)
+        stores[CANARY].index(_BY_EXPERIMENT, _experiments_of)
+        stores[CHAOS_EXPERIMENT].index(_BY_APEX, _broken_by)
         stores[STATEFUL_SET].index(_BY_GOVERNING, _governing_of)
         for kind in WORKLOADS:
             stores[kind].index(_BY_CONFIG, _configs_of(kind))
@@ -72,6 +78,7 @@ class Observer:
             rival=self._rival(obj, target) if target else "",
             templates=self._templates(obj),
             answers=answers,
+            experiments=tuple(self._experiments(obj)),
         )
 
     def looking_at(self, change: Change) -> set[Key]:
@@ -91,6 +98,8 @@ class Observer:
             }
         if kind in {METRIC_TEMPLATE, ALERT_PROVIDER}:
             return set()  # read with the next check, or the next alert
+        if kind == CHAOS_EXPERIMENT:
+            return self._tried_by(change)
         if kind in WORKLOADS:
             names = (key.name, key.name.removesuffix("-primary"))
             return {each for name in names for each in self._by_target(Key(key.namespace, name))}
@@ -115,6 +124,28 @@ class Observer:
             for source in (name, name.removesuffix("-primary"))
             for each in canaries.by_index(_BY_SCALER, (kind, Key(namespace, source)))
         }
+
+    def _tried_by(self, change: Change) -> set[Key]:
+        """The canaries whose service an experiment breaks, and those whose analysis names it."""
+        canaries = self._stores[CANARY]
+        found = {key_of(each) for each in canaries.by_index(_BY_EXPERIMENT, change.key)}
+        for obj in (change.old, change.new):
+            for apex in _broken_by(obj) if obj is not None else ():
+                found |= {key_of(each) for each in canaries.by_index(_BY_APEX, apex)}
+        return found
+
+    def _experiments(self, canary: Object) -> Iterator[Experiment]:
+        store = self._stores[CHAOS_EXPERIMENT]
+        found = {
+            key_of(each): each
+            for apex in _apex_of(canary)
+            for each in store.by_index(_BY_APEX, apex)
+        }
+        for key in _experiments_of(canary):
+            if (named := store.get(*key)) is not None:
+                found[key] = named
+        for key in sorted(found):
+            yield Experiment.of(found[key])
 
     def _governed_by(self, service: Key) -> set[Key]:
         names = (service.name, service.name.removesuffix("-primary"))
@@ -225,6 +256,18 @@ def _apex_of(canary: Object) -> Iterator[Key]:
     route = (spec.get("routeRef") or {}).get("name")
     if isinstance(route, str) and route:
         yield Key(namespace, route)
+
+
+def _experiments_of(canary: Object) -> Iterator[Key]:
+    refs = ((canary.get("spec") or {}).get("analysis") or {}).get("chaos") or ()
+    for ref in refs if isinstance(refs, list) else ():
+        if isinstance(ref, dict) and isinstance(ref.get("name"), str):
+            yield Key(canary["metadata"]["namespace"], ref["name"])
+
+
+def _broken_by(experiment: Object) -> Iterator[Key]:
+    namespace, service, _ = experiment_target(experiment)
+    yield Key(namespace, service)
 
 
 def _scaler_of(canary: Object) -> Iterator[tuple[Kind, Key]]:

@@ -20,6 +20,7 @@ from rollout.delivery.act import Actor, WriteFailed
 from rollout.delivery.actions import Decision
 from rollout.delivery.alerts.alert import Alert
 from rollout.delivery.decide import decide
+from rollout.delivery.experiments import undisturbed
 from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
@@ -154,6 +155,7 @@ class Reconciler:
         if seen is None:
             return None
         observed = self._trials.observed(key) if self._trials else Observed()
+        observed = undisturbed(observed, seen.disturbances)
         return replace(
             seen,
             status=self._exact(key, seen.status),

@@ -39,6 +39,7 @@ class Refusal(Enum):
     HOOK_FAILED = auto()
     NO_EVIDENCE = auto()
     INCONCLUSIVE = auto()
+    CHAOS = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,5 @@ NAMES: Mapping[Refusal, Names] = {
     Refusal.HOOK_FAILED: _flaggers("HookFailed", "hook_failed"),
     Refusal.NO_EVIDENCE: _flaggers("NoEvidence", "no_evidence"),
     Refusal.INCONCLUSIVE: _flaggers("Inconclusive", "inconclusive"),
+    Refusal.CHAOS: _own("Chaos", "chaos"),
 }

@@ -13,6 +13,7 @@ from rollout.api.canary import Canary
 from rollout.api.kinds import POD_DISRUPTION_BUDGET, SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetRoutes
 from rollout.delivery.affinity import Affinity, affinity
+from rollout.delivery.experiments import Experiment
 from rollout.delivery.objects.budgets import budgets
 from rollout.delivery.objects.configs import checksums, primary_config
 from rollout.delivery.objects.metadata import primary_name
@@ -146,6 +147,24 @@ class Situation:
         if last is None or self.canary.spec.analysis.judge is None:
             return self.due
         return min(self.due, last + self.snapshot.settings.minimum_interval)
+
+    @cached_property
+    def disturbances(self) -> tuple[Experiment, ...]:
+        """The ChaosExperiments about this service that are not part of the analysis."""
+        return self.snapshot.disturbances
+
+    @cached_property
+    def undisturbed_since(self) -> datetime | None:
+        """When the last fault of another ended; None where there was none."""
+        ends = (each.ended for each in self.disturbances if each.began and each.ended)
+        return max(ends, default=None)
+
+    def experiment(self, name: str) -> Experiment | None:
+        """A ChaosExperiment of the canary's namespace, where the analysis names it."""
+        for each in self.snapshot.experiments:
+            if each.key == (self.canary.namespace, name):
+                return each
+        return None
 
     @property
     def interval(self) -> timedelta:

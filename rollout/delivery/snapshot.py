@@ -13,6 +13,7 @@ from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import Kind
 from rollout.api.metrictemplate import MetricTemplate
+from rollout.delivery.experiments import Experiment
 from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.objects.configs import ConfigRef
 from rollout.delivery.objects.metadata import primary_name
@@ -47,7 +48,7 @@ class Snapshot:
     the MetricTemplates that its metrics name. `answers` are there right after the checks that a decision asked for,
     and while hooks are asked beside them; `hooks` from when the hooks that decisions asked for answered until a decision
     asks for none. `rest` is until when a decision wanted nothing to be asked. `pods` are those of the workloads that a
-    decision wanted to examine.
+    decision wanted to examine. `experiments` are the ChaosExperiments about the canary's service, and those of its analysis.
     """
 
     obj: Object = field(repr=False)
@@ -63,6 +64,7 @@ class Snapshot:
     rest: datetime | None = None
     pods: Mapping[str, Objects] | None = field(default=None, repr=False)
     observed: Observed = field(default_factory=Observed)
+    experiments: tuple[Experiment, ...] = ()
 
     @property
     def namespace(self) -> str:
@@ -82,6 +84,17 @@ class Snapshot:
         """Those of a kind, by name."""
         found = sorted(name for each, name in self.objects if each == kind)
         return [self.objects[kind, name] for name in found]
+
+    @property
+    def disturbances(self) -> tuple[Experiment, ...]:
+        """The ChaosExperiments about the canary's service that are not part of its analysis."""
+        if not isinstance(self.canary, Canary):
+            return ()
+        apex, analysis = self.canary.apex_name, self.canary.spec.analysis
+        own = {(self.namespace, ref.name) for ref in analysis.chaos}
+        return tuple(
+            each for each in self.experiments if each.service == apex and each.key not in own
+        )
 
     @property
     def target_name(self) -> str:

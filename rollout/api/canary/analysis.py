@@ -225,6 +225,13 @@ class CanaryAlert(Model):
     """The AlertProvider."""
 
 
+class ChaosRef(Model):
+    """A ChaosExperiment of the canary's namespace."""
+
+    name: Name
+    """Its name."""
+
+
 class SessionAffinity(Model):
     """Callers that were answered by the canary stay with it."""
 
@@ -330,6 +337,9 @@ class Analysis(Model):
     """Where news goes."""
     session_affinity: SessionAffinity | None = None
     """Callers that were answered by the canary stay with it."""
+    chaos: tuple[ChaosRef, ...] = ()
+    """ChaosExperiments that run during each analysis, and that the revision must withstand to be promoted. They do
+    not begin by themselves then."""
     judge: Judge | None = None
     """Judges request-success-rate and request-duration by statistics; by their thresholds alone where unset."""
 

@@ -18,6 +18,7 @@ from rollout.delivery.hooks.call import HookType
 from rollout.delivery.hooks.consult import Answered, Asking, consult
 from rollout.delivery.judging.record import Ruled
 from rollout.delivery.judging.ruling import Ruling, rule
+from rollout.delivery.phases import experiments
 from rollout.delivery.phases.gates import (
     asking,
     passed,
@@ -149,6 +150,8 @@ def _gates(at: Progress, step: Step, ruling: Ruling | None) -> Iterator[Gate]:
     """What has to agree before the step, in this order."""
     yield rollback_asked_for
     if at.begun:
+        yield _experiment(experiments.disturbed)
+        yield _experiment(experiments.begun)
         yield _external_checks
         yield _metrics
         if ruling is not None:
@@ -158,7 +161,18 @@ def _gates(at: Progress, step: Step, ruling: Ruling | None) -> Iterator[Gate]:
     if step.increases:
         yield traffic_increase
     if step.promotes:
+        yield _experiment(experiments.passed)
         yield promotion
+
+
+def _experiment(ask: Callable[[Situation], Held | Decision | None]) -> Gate:
+    """A gate about ChaosExperiments."""
+
+    def gate(here: Situation) -> Decision | tuple[Event, ...]:
+        outcome = ask(here)
+        return _hold(here, outcome) if isinstance(outcome, Held) else outcome or ()
+
+    return gate
 
 
 def _before_traffic(here: Situation) -> Decision | tuple[Event, ...]:

@@ -15,6 +15,7 @@ from rollout.api.canary import Canary
 from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
+    CHAOS_EXPERIMENT,
     CONFIG_MAP,
     DAEMON_SET,
     DEPLOYMENT,
@@ -54,6 +55,7 @@ KINDS = (
     CANARY,
     METRIC_TEMPLATE,
     ALERT_PROVIDER,
+    CHAOS_EXPERIMENT,
     DEPLOYMENT,
     DAEMON_SET,
     STATEFUL_SET,
