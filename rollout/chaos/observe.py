@@ -49,7 +49,10 @@ class Observer:
                 each["metadata"]["name"] for each in self._stores[SERVICE].list(namespace)
             ),
             others=tuple(self._others(key)),
-            rolled_back=self._rolled_back(*_target(obj)),
+            rolled_back=self._rolled_back(key, *_target(obj)),
+            on_request=any(
+                key in _named(each) for each in self._stores[CANARY].list(key.namespace)
+            ),
             run=self._desk.view(key, status.run_id, self._voucher.renewed(key)),
         )
 
@@ -85,6 +88,8 @@ class Observer:
                     yield key
         elif change.kind in {SERVICE, CANARY}:
             yield from self._towards(change.key.namespace)
+            for obj in (change.old, change.new) if change.kind == CANARY else ():
+                yield from _named(obj) if obj is not None else ()
 
     def _towards(self, namespace: str) -> Iterator[Key]:
         for obj in self._stores[CHAOS_EXPERIMENT].list():
@@ -124,16 +129,31 @@ class Observer:
                 at_callers=_at_callers(obj),
             )
 
-    def _rolled_back(self, namespace: str, service: str) -> datetime | None:
-        for canary in self._stores[CANARY].list(namespace):
-            spec, status = canary.get("spec") or {}, canary.get("status") or {}
-            name = (spec.get("service") or {}).get("name") or (spec.get("targetRef") or {}).get(
-                "name"
-            )
+    def _rolled_back(self, key: Key, namespace: str, service: str) -> datetime | None:
+        """When a canary of the target, or one that names the experiment, last failed."""
+        found = []
+        for canary in self._stores[CANARY].list():
+            status = canary.get("status") or {}
             since = status.get("lastTransitionTime")
-            if name == service and status.get("phase") == CanaryPhase.FAILED and since:
-                return datetime.fromisoformat(since)
-        return None
+            if status.get("phase") != CanaryPhase.FAILED or not since:
+                continue
+            if _apex(canary) == (namespace, service) or key in _named(canary):
+                found.append(datetime.fromisoformat(since))
+        return max(found, default=None)
+
+
+def _apex(canary: Object) -> tuple[str, str]:
+    spec = canary.get("spec") or {}
+    name = (spec.get("service") or {}).get("name") or (spec.get("targetRef") or {}).get("name")
+    return str(canary["metadata"]["namespace"]), str(name or "")
+
+
+def _named(canary: Object) -> Iterator[Key]:
+    """The experiments that a canary's analysis names."""
+    refs = ((canary.get("spec") or {}).get("analysis") or {}).get("chaos") or ()
+    for ref in refs if isinstance(refs, list) else ():
+        if isinstance(ref, dict) and isinstance(ref.get("name"), str):
+            yield Key(canary["metadata"]["namespace"], ref["name"])
 
 
 _ACTIVE = frozenset({"CheckingSteadyState", "Injecting", "Running", "Recovering"})

@@ -87,7 +87,8 @@ class Snapshot:
     """One experiment and what it needs to know of the world.
 
     `labels` are those of the namespaces involved, by name; a namespace that is not there is not in it. `services` are
-    the names of the Services of the target's namespace. `rolled_back` is when the target's canary last failed.
+    the names of the Services of the target's namespace. `rolled_back` is when the target's canary last failed, or one whose
+    analysis the experiment is part of; `on_request`: there is such a canary, which says when it runs.
     """
 
     obj: Object
@@ -101,6 +102,7 @@ class Snapshot:
     services: frozenset[str]
     others: tuple[Other, ...] = ()
     rolled_back: datetime | None = None
+    on_request: bool = False
     run: RunView | None = None
 
 

@@ -29,7 +29,7 @@ def start(seen: Snapshot, experiment: ChaosExperiment, draft: Draft) -> None:
     )
     gate = closed(seen, experiment)
     if spec.schedule is None:
-        wanted = _is_new(experiment, status)
+        wanted = _is_new(experiment, status, on_request=seen.on_request)
         scheduled = None
     else:
         wrong = next(problems(spec.schedule), None)
@@ -46,9 +46,11 @@ def start(seen: Snapshot, experiment: ChaosExperiment, draft: Draft) -> None:
         _begin(experiment, scheduled, draft)
 
 
-def _is_new(experiment: ChaosExperiment, status: ExperimentStatus) -> bool:
+def _is_new(experiment: ChaosExperiment, status: ExperimentStatus, *, on_request: bool) -> bool:
     """One run for each spec, and one for each new value of the annotation that asks for another."""
     request = experiment.metadata.annotations.get(RUN_ANNOTATION, "")
+    if on_request:
+        return request not in {"", status.run_request}
     return (
         status.run_id is None
         or status.run_generation != experiment.metadata.generation
@@ -81,9 +83,14 @@ def _stand_by(experiment: ChaosExperiment, gate: Closed | None, draft: Draft) ->
         return
     if gate is not None:
         refuse(draft, gate)
-    elif experiment.spec.schedule is not None:
-        draft.condition("Selected", "True", "Scheduled")
-        draft.set(reason="waits for its next scheduled time")
+    else:
+        scheduled = experiment.spec.schedule is not None
+        draft.condition("Selected", "True", "Scheduled" if scheduled else "PartOfAnalysis")
+        draft.set(
+            reason="waits for its next scheduled time"
+            if scheduled
+            else "waits for the analysis of the Canary that names it"
+        )
 
 
 def refuse(draft: Draft, gate: Closed) -> None:

@@ -339,6 +339,20 @@ def test_one_run_for_each_spec_and_one_more_when_asked() -> None:
     assert world.status.run_id != second
 
 
+def test_part_of_an_analysis_waits_to_be_asked() -> None:
+    world = World(obj=experiment(), on_request=True)
+    world.look()
+    world.change(duration="5s")
+    world.look()
+    assert world.status.run_id is None
+    assert world.status.reason == "waits for the analysis of the Canary that names it"
+    world.obj["metadata"]["annotations"] = {RUN_ANNOTATION: "catalog/1"}
+    assert world.play().status.verdict is Verdict.PASS
+    assert world.status.run_request == "catalog/1"
+    world.look()
+    assert world.status.phase is Phase.COMPLETED
+
+
 def test_a_scheduled_one_runs_at_its_times() -> None:
     spec = {"cron": "*/5 * * * *"}
     world = World(obj=experiment(schedule=spec))

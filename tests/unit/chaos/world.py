@@ -73,6 +73,7 @@ class World:
     halted: bool = False
     others: tuple[Other, ...] = ()
     rolled_back: datetime | None = None
+    on_request: bool = False
     hits: int = 7
     counts: bool = True
     load: LoadView = SENT
@@ -108,6 +109,7 @@ class World:
             services=self.services,
             others=self.others,
             rolled_back=self.rolled_back,
+            on_request=self.on_request,
             run=self.run,
         )
 
