@@ -225,6 +225,19 @@ class DestinationPolicy:
             return replace(single, budget=part.traffic.common.budget or found.budget)
         return found.under(part.traffic.common)
 
+    def credentials(self) -> frozenset[ClientTLS]:
+        """TLS whose keys are in Secrets, which gateways alone are given."""
+        every = (self.traffic, *(subset.traffic for subset in self.subsets))
+        found = (p.tls for each in every for p in (each.common, *(port for _, port in each.ports)))
+        return frozenset(tls for tls in found if tls is not None and tls.credential)
+
+    def without_credentials(self) -> DestinationPolicy:
+        """The same for sidecars, whose keys are their own: such TLS is none of theirs, as in Istio."""
+        if not self.credentials():
+            return self
+        subsets = (replace(each, traffic=_plain(each.traffic)) for each in self.subsets)
+        return replace(self, traffic=_plain(self.traffic), subsets=tuple(subsets))
+
     @property
     def hashes(self) -> bool:
         """Whether routes to the host have to name a key."""
@@ -234,6 +247,14 @@ class DestinationPolicy:
             for ported in every
             for policy in (ported.common, *(each for _, each in ported.ports))
         )
+
+
+def _plain(ported: PortedPolicy) -> PortedPolicy:
+    def single(policy: TrafficPolicy) -> TrafficPolicy:
+        return replace(policy, tls=None) if policy.tls and policy.tls.credential else policy
+
+    ports = tuple((port, single(policy)) for port, policy in ported.ports)
+    return PortedPolicy(common=single(ported.common), ports=ports)
 
 
 NO_POLICY = TrafficPolicy()

@@ -96,13 +96,14 @@ def _found(
         cluster.eds_cluster_config.eds_config.CopyFrom(ADS)
         cluster.eds_cluster_config.service_name = cluster.name
         return
-    one = service.resolution is Resolution.DNS_ROUND_ROBIN
+    behind = dict(service.resolved).get(port.number, ())
+    chosen = [each for each in behind if subset is None or subset.labels <= each.labels]
+    # A subset may be of nobody, of which Envoy's logical clusters know nothing.
+    one = service.resolution is Resolution.DNS_ROUND_ROBIN and len(chosen) == 1
     cluster.type = cluster_pb2.Cluster.LOGICAL_DNS if one else cluster_pb2.Cluster.STRICT_DNS
     cluster.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
     cluster.dns_refresh_rate.CopyFrom(_DNS_REFRESH)
     cluster.respect_dns_ttl = True
-    behind = dict(service.resolved).get(port.number, ())
-    chosen = [each for each in behind if subset is None or subset.labels <= each.labels]
     cluster.load_assignment.CopyFrom(assignment(cluster.name, groups(chosen, traffic, "")))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from google.protobuf import wrappers_pb2
 from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.gateway import ServerTLS, TLSMode
 from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.traffic import ClientTLS, ClientTLSMode
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import Resource, pack, wrap
 from rollout.mesh.translate.sources import ADS
@@ -78,7 +80,7 @@ def validation(secret: str, alternative_names: tuple[str, ...]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a server's TLS needs, as far as it is there; `warning` says what is wrong with what it goes on without."""
+    """What one side's TLS needs, as far as it is there; `warning` says what is wrong with what it goes on without."""
 
     resources: tuple[Resource, ...]
     warning: str = ""
@@ -86,21 +88,46 @@ class Keys:
 
 def keys(given: ServerTLS, namespace: str, registry: Registry) -> Keys | str:
     """The keys of a server for proxies of a namespace; the reason where one is missing."""
-    name = given.credential
-    pair = registry.credentials.get((namespace, name))
-    if pair is None or not pair.key:
-        return _missing(registry, namespace, name, "has no tls.crt with tls.key")
-    warnings = [_fault(registry, namespace, name)]
-    resources = [certificate_secret(names.secret(name), pair)]
+    found = [_pair(given.credential, namespace, registry)]
     if given.mode.asks_client:
-        apart = registry.credentials.get((namespace, name + APART))
-        trusted = apart if apart is not None and apart.authorities else pair
-        if not trusted.authorities:
-            return _missing(registry, namespace, name, f"has no ca.crt, nor is there {name}{APART}")
-        if trusted is apart:
-            warnings.append(_fault(registry, namespace, name + APART))
-        resources.append(authorities_secret(names.authorities(name), trusted))
-    return Keys(tuple(resources), "; ".join(warning for warning in warnings if warning))
+        found.append(_trusted(given.credential, namespace, registry))
+    return _together(found)
+
+
+def client_keys(given: ClientTLS, namespace: str, registry: Registry) -> Keys | str:
+    """The keys of a gateway that is a client itself; the reason where one is missing."""
+    found = [] if given.unverified else [_trusted(given.credential, namespace, registry)]
+    if given.mode is ClientTLSMode.MUTUAL:
+        found.append(_pair(given.credential, namespace, registry))
+    return _together(found)
+
+
+def _together(found: Sequence[Keys | str]) -> Keys | str:
+    resources: list[Resource] = []
+    warnings: list[str] = []
+    for each in found:
+        if isinstance(each, str):
+            return each
+        resources += each.resources
+        warnings += [each.warning] if each.warning else []
+    return Keys(tuple(resources), "; ".join(dict.fromkeys(warnings)))
+
+
+def _pair(name: str, namespace: str, registry: Registry) -> Keys | str:
+    found = registry.credentials.get((namespace, name))
+    if found is None or not found.key:
+        return _missing(registry, namespace, name, "has no tls.crt with tls.key")
+    secret = certificate_secret(names.secret(name), found)
+    return Keys((secret,), _fault(registry, namespace, name))
+
+
+def _trusted(name: str, namespace: str, registry: Registry) -> Keys | str:
+    for source in (name + APART, name):
+        found = registry.credentials.get((namespace, source))
+        if found is not None and found.authorities:
+            secret = authorities_secret(names.authorities(name), found)
+            return Keys((secret,), _fault(registry, namespace, source))
+    return _missing(registry, namespace, name, f"has no ca.crt, nor is there {name}{APART}")
 
 
 def _missing(registry: Registry, namespace: str, name: str, otherwise: str) -> str:

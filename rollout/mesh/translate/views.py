@@ -13,22 +13,26 @@ from rollout.mesh.model.peers import MutualTLS, PeerModes
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
 from rollout.mesh.model.registry import Dirty, Registry
+from rollout.mesh.model.traffic import DestinationPolicy
 from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
 from rollout.mesh.translate.gatewaylisteners import PortListener
 from rollout.mesh.translate.gatewayroutes import port_routes
 from rollout.mesh.translate.outbound import outbound_listeners
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.shared import Shared
+from rollout.mesh.translate.tls import client_keys
 
 Changed = dict[str, set[str]]
 """Names of resources that came, changed or went, by type."""
 
 
 class Scope:
-    """Clusters and endpoints as seen from a namespace and a locality."""
+    """Clusters and endpoints as seen from a namespace and a locality, by sidecars or at the edge."""
 
-    def __init__(self, namespace: str, locality: str, shared: Shared) -> None:
-        self._namespace, self._locality, self._shared = namespace, locality, shared
+    def __init__(self, namespace: str, locality: str, edge: bool, shared: Shared) -> None:  # noqa: FBT001
+        self._namespace, self._locality, self._edge = namespace, locality, edge
+        self._shared = shared
+        self._rules: dict[str, DestinationPolicy] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self.clusters: dict[str, Resource] = {}
         self.endpoints: dict[str, Resource] = {}
@@ -42,7 +46,7 @@ class Scope:
             made: list[Resource] = []
             ready: list[Resource] = []
             if service is not None and service.seen_from(self._namespace):
-                policy = self._shared.registry.policy(self._namespace, host)
+                policy = self._policy(host)
                 made = self._shared.clusters(service, policy)
                 ready = self._shared.endpoints(service, policy, self._locality)
             known = self._names.pop(host, ())
@@ -51,6 +55,31 @@ class Scope:
             if made:
                 self._names[host] = tuple(resource.name for resource in made)
         return found
+
+    def _policy(self, host: str) -> DestinationPolicy | None:
+        found = self._shared.registry.policy(self._namespace, host)
+        self._rules.pop(host, None)
+        if found is None or not found.credentials():
+            return found
+        if not self._edge:
+            return found.without_credentials()
+        self._rules[host] = found
+        return found
+
+    def keys(self) -> tuple[list[Resource], list[Problem]]:
+        """What TLS towards services needs, by the rules that name Secrets."""
+        made: dict[str, Resource] = {}
+        problems: set[Problem] = set()
+        for rule in self._rules.values():
+            for given in rule.credentials():
+                found = client_keys(given, self._namespace, self._shared.registry)
+                reason = found if isinstance(found, str) else found.warning
+                if reason:
+                    field = "spec.trafficPolicy.tls.credentialName"
+                    problems.add(Problem(rule.ref, field, reason, "create or correct the Secret"))
+                if not isinstance(found, str):
+                    made |= {resource.name: resource for resource in found.resources}
+        return list(made.values()), sorted(problems)
 
 
 class View:
@@ -151,7 +180,8 @@ class View:
     def _router_listeners(self) -> tuple[list[Resource], list[Resource]]:
         ports, problems = self._bound_ports()
         made: list[Resource] = []
-        secrets: list[Resource] = []
+        secrets, faults = self._scope.keys()
+        problems += faults
         for port in ports:
             targets = self._shared.cluster_of(port.service_port)
             found = PortListener(port, self.proxy, self._shared.registry, targets).make()
@@ -172,20 +202,27 @@ class View:
         ]
 
 
+_Place = tuple[str, str, bool]
+
+
+def _place(proxy: Proxy) -> _Place:
+    return (proxy.namespace, proxy.locality, proxy.type is ProxyType.ROUTER)
+
+
 class Views:
     """The views of all connected proxies."""
 
     def __init__(self, registry: Registry) -> None:
         self._shared = Shared(registry)
         self._registry = registry
-        self._scopes: dict[tuple[str, str], Scope] = {}
+        self._scopes: dict[_Place, Scope] = {}
         self._views: dict[Proxy, View] = {}
         self._faults: tuple[LeasedFault, ...] = ()
 
     def view(self, proxy: Proxy) -> View:
         """The view of a proxy, made when first asked for. Changes pending in the registry must have been taken up."""
         if proxy not in self._views:
-            place = (proxy.namespace, proxy.locality)
+            place = _place(proxy)
             scope = self._scopes.get(place)
             if scope is None:
                 scope = self._scopes[place] = Scope(*place, self._shared)
@@ -196,7 +233,7 @@ class Views:
     def retain(self, proxies: set[Proxy]) -> None:
         """Drops the views that no proxy has any more."""
         self._views = {proxy: view for proxy, view in self._views.items() if proxy in proxies}
-        places = {(proxy.namespace, proxy.locality) for proxy in self._views}
+        places = set(map(_place, self._views))
         self._scopes = {place: s for place, s in self._scopes.items() if place in places}
 
     def inject(self, faults: tuple[LeasedFault, ...]) -> dict[Proxy, Changed]:
@@ -219,11 +256,11 @@ class Views:
         scopes = {place: scope.update(hosts) for place, scope in self._scopes.items()}
         found: dict[Proxy, Changed] = {}
         for proxy, view in self._views.items():
-            scope = scopes[proxy.namespace, proxy.locality]
+            scope = scopes[_place(proxy)]
             changed = {kind: set(each) for kind, each in scope.items()}
             view.update_clusters(changed[names.CLUSTER])
             router = proxy.type is ProxyType.ROUTER
-            edge = router and (dirty.gateways or dirty.credentials)
+            edge = router and bool(dirty.gateways or dirty.credentials or dirty.policies)
             inside = not router and (dirty.connections or dirty.peers)
             if dirty.services or edge or inside:
                 changed |= view.update_listeners()

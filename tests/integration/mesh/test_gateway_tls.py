@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from rollout.api.kinds import ENDPOINT_SLICE, GATEWAY, SECRET, SERVICE, VIRTUAL_SERVICE
+from rollout.api.kinds import (
+    DESTINATION_RULE,
+    ENDPOINT_SLICE,
+    GATEWAY,
+    SECRET,
+    SERVICE,
+    SERVICE_ENTRY,
+    VIRTUAL_SERVICE,
+)
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object
@@ -28,6 +36,7 @@ from tests.integration.mesh.support import (
     endpoint_slice,
     envoy,
     free_port,
+    own_address,
     serve_backend,
 )
 from tests.waiting import until
@@ -231,6 +240,48 @@ async def test_clear_text_is_sent_to_https(scene: Scene) -> None:
     writer.close()
     assert answer.startswith("HTTP/1.1 301 Moved Permanently")
     assert f"location: https://{WEB}/a?b=1\r\n" in answer
+
+
+async def test_a_gateway_is_a_client_with_a_key_from_a_secret(scene: Scene) -> None:
+    host, known = f"{scene.namespace}.example.com", []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        known.append(writer.get_extra_info("peercert")["subjectAltName"])
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+
+    context = server_context(*scene.authority.issue(host))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=scene.authority.certificate.decode())
+    server = await asyncio.start_server(answer, "0.0.0.0", 0, ssl=context)
+    async with server:
+        port = {"number": 80, "name": "http", "protocol": "HTTP"}
+        endpoints = [
+            {"address": own_address(), "ports": {"http": server.sockets[0].getsockname()[1]}}
+        ]
+        entry = {"hosts": [host], "resolution": "STATIC", "ports": [port], "endpoints": endpoints}
+        rule = {
+            "host": host,
+            "trafficPolicy": {"tls": {"mode": "MUTUAL", "credentialName": "client", "sni": host}},
+        }
+        for kind, spec in ((SERVICE_ENTRY, entry), (DESTINATION_RULE, rule)):
+            await create(
+                scene.client, kind, scene.namespace, {"metadata": {"name": "partner"}, "spec": spec}
+            )
+        route = {"http": [{"route": [{"destination": {"host": host}}]}]}
+        await scene.client.patch(VIRTUAL_SERVICE, scene.namespace, "web", {"spec": route})
+
+        async def told() -> bool:
+            obj = await scene.client.get(DESTINATION_RULE, scene.namespace, "partner")
+            return "client does not exist" in str(obj.get("status"))
+
+        await until(told, "the missing key is said")
+        certificate, key = scene.authority.issue(IDENTITY)
+        trusted = scene.authority.certificate
+        await scene.put_secret("client", tls_crt=certificate, tls_key=key, ca_crt=trusted)
+        await until(lambda: scene.answers(WEB), "the partner answers")
+    assert known[0] == (("DNS", IDENTITY),)
 
 
 async def test_tcp_is_echoed_and_tls_is_passed_to_whom_it_asks_for(scene: Scene) -> None:

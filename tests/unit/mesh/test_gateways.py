@@ -148,3 +148,26 @@ def test_a_key_that_is_gone_or_broken_stays_in_use() -> None:
         assert messages(view, "secrets") == before
         (problem,) = view.problems
         assert "its last good contents stay in use" in problem.reason
+
+
+def test_keys_of_rules_go_to_gateways_alone() -> None:
+    tls = {"mode": "MUTUAL", "credentialName": "key"}
+    rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+            "metadata": {"namespace": "edge", "name": "r"},
+            "spec": {"host": "web", "trafficPolicy": {"tls": tls}}}  # fmt: skip
+    service = {"kind": "Service", "metadata": {"namespace": "edge", "name": "web"},
+               "spec": {"ports": [{"name": "http", "port": 80}]}}  # fmt: skip
+    world = World([service, rule])
+    edge, sidecar = world.proxy("router", "edge", "gw"), world.proxy("sidecar", "edge", "gw")
+    (problem,) = world.view(edge).problems
+    assert "Secrets of namespace edge are not read" in problem.reason
+    world.put({**KEY, "data": secret_data(tls_crt=PAIR[0], tls_key=PAIR[1], ca_crt=PAIR[0])})
+    assert set(messages(world.view(edge), "secrets")) == {
+        "kubernetes://key",
+        "kubernetes://key-cacert",
+    }
+    assert world.view(edge).problems == ()
+    assert messages(world.view(sidecar), "secrets") == {}
+    name = "outbound|80||web.edge.svc.cluster.local"
+    assert "kubernetes://key" in str(messages(world.view(edge), "clusters")[name])
+    assert "kubernetes://" not in str(messages(world.view(sidecar), "clusters")[name])
