@@ -30,7 +30,9 @@ def rewrite(page: str) -> str:
             if name not in families:
                 families[name] = [f"{comment}{name}{rest}"]
         else:
-            families.setdefault(current, []).append(name + rest)
+            # A certificate that is not there Envoy writes as a dash.
+            named = rest.replace('_principal="-"', '_principal="unknown"')
+            families.setdefault(current, []).append(name + named)
     lines = [line for name in sorted(families) for line in families[name]]
     return "\n".join([*lines, *others, ""])
 

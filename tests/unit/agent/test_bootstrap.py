@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollout.mesh.agent.bootstrap import node, render
+from rollout.mesh.agent.identity import write_sources
 from rollout.mesh.agent.settings import Settings
 from tests.integration.envoy import envoy_binary
 
@@ -27,18 +28,21 @@ SETTINGS = Settings(
         SETTINGS,
         SETTINGS._replace(proxy_type="router"),
         SETTINGS._replace(instance_ips=("fd00::7", "10.0.0.7")),
+        SETTINGS._replace(secured=True),
     ],
-    ids=["sidecar", "router", "IPv6"],
+    ids=["sidecar", "router", "IPv6", "secured"],
 )
 def test_envoy_accepts_it(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "envoy.json"
     path.write_text(json.dumps(render(settings, {"app": "catalog"})))
+    write_sources(settings._replace(config_dir=str(tmp_path)))
     done = subprocess.run(
         [envoy_binary(), "--mode", "validate", "-c", path, "--log-level", "warning"],
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr.lower()

@@ -43,6 +43,13 @@ def test_a_label_that_mentions_a_mesh_series_is_left_alone() -> None:
     assert rewrite(line) == f"{line}\n"
 
 
+def test_who_is_not_proved_is_unknown() -> None:
+    line = 'envoy_mesh_istio_requests_total{source_principal="-",response_flags="-"} 1'
+    page = f"# TYPE envoy_mesh_istio_requests_total counter\n{line}\n"
+    expected = 'istio_requests_total{source_principal="unknown",response_flags="-"} 1'
+    assert rewrite(page).splitlines()[1] == expected
+
+
 def test_the_applications_page_follows() -> None:
     assert join("a 1\n", "b 2") == "a 1\nb 2\n"
     assert join("a 1\n", "") == "a 1\n"
