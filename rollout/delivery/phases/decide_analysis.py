@@ -122,15 +122,16 @@ def _not_ready(here: Situation) -> Decision | None:
 def _step(here: Situation, ruling: Ruling | None = None) -> Decision:
     if here.canary.spec.skip_analysis:
         return promote(here)
-    share = here.status.canary_weight
+    share, at = here.status.canary_weight, here.status.progress
     due = here.due if ruling is None else due_by_judge(here, ruling)
     due = max(due, here.snapshot.rest or due)
+    if at.begun and isinstance(asks := experiments.begun(here), Decision):
+        return asks
     if here.now < due:
         rest = here.snapshot.rest
         return Decision(actions=here.kept(share), status=here.status, wake=due, rest=rest)
     if obstacle := here.obstacle:
         return here.refuse(Refusal.ROUTE_REFUSED, obstacle, share=share)
-    at = here.status.progress
     step = strategy_of(here.canary).next_step(here.canary, at)
     told: list[Event] = []
     for gate in _gates(at, step, ruling):
