@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from rollout.mesh.agent.grpcprobe import serving
 from rollout.mesh.agent.plainhttp import Answer, HttpError, ask, connects
 
 PREFIX = "/app-health/"
@@ -24,6 +25,8 @@ class AppProbe(NamedTuple):
     path: str = "/"
     tls: bool = False
     tcp: bool = False
+    grpc: bool = False
+    service: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     seconds: float = 1.0
 
@@ -39,6 +42,9 @@ def answer(probe: AppProbe, pod_ip: str) -> Answer:
     if probe.tcp:
         ok = connects(pod_ip, probe.port, seconds=probe.seconds, source=source)
         return Answer(200 if ok else 500, b"")
+    if probe.grpc:
+        problem = serving(pod_ip, probe.port, probe.service, seconds=probe.seconds, source=source)
+        return Answer(500 if problem else 200, problem.encode())
     try:
         reply = ask(
             pod_ip,
@@ -59,6 +65,9 @@ def _probe(probe: dict[str, Any]) -> AppProbe:
     seconds = float(probe.get("timeoutSeconds") or 1)
     if tcp := probe.get("tcpSocket"):
         return AppProbe(int(tcp["port"]), tcp=True, seconds=seconds)
+    if grpc := probe.get("grpc"):
+        service = str(grpc.get("service") or "")
+        return AppProbe(int(grpc["port"]), grpc=True, service=service, seconds=seconds)
     get = probe["httpGet"]
     path = get.get("path") or "/"
     headers = tuple((item["name"], item["value"]) for item in get.get("httpHeaders") or ())

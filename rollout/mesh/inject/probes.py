@@ -1,7 +1,7 @@
 """The application's probes, sent to the agent instead of through the proxy.
 
 Through the proxy each would count as a request of a user: a version without users would look healthy.
-Pure. gRPC and exec probes, and probes of another host, stay as they are.
+A workload that takes mutual TLS alone would refuse them. Pure. Probes that run a program or ask another host stay.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def rewrite(container: Json) -> tuple[Json, dict[str, Json]]:
         kept = {
             key: value
             for key, value in container[field].items()
-            if key not in ("httpGet", "tcpSocket")
+            if key not in ("httpGet", "tcpSocket", "grpc")
         }
         changed[field] = {**kept, "httpGet": {"path": path, "port": AGENT_PORT, "scheme": "HTTP"}}
     return changed, originals
@@ -35,7 +35,7 @@ def rewrite(container: Json) -> tuple[Json, dict[str, Json]]:
 
 def _original(probe: Json, container: Json) -> Json | None:
     """What the agent has to ask, ports as numbers; None where the probe is not to be moved."""
-    for handler in ("httpGet", "tcpSocket"):
+    for handler in ("httpGet", "tcpSocket", "grpc"):
         action = probe.get(handler)
         if action is None or action.get("host"):
             continue

@@ -170,9 +170,8 @@ def test_probes_go_to_the_agent_with_their_timing() -> None:
     [
         {"httpGet": {"path": "/", "port": 80, "host": "example.com"}},
         {"httpGet": {"path": "/", "port": "no-such-port"}},
-        {"grpc": {"port": 9000}},
     ],
-    ids=["another host", "a port without a number", "gRPC"],
+    ids=["another host", "a port without a number"],
 )
 def test_probes_that_stay_as_they_are(probe: Json) -> None:
     web = {"name": "web", "image": "web:1", "livenessProbe": probe}
