@@ -17,7 +17,6 @@ from rollout.delivery.progress import Progress
 from rollout.delivery.revision import is_foreign
 from rollout.delivery.situation import Situation
 from rollout.delivery.status import Status, parse_time
-from rollout.kube.objects import Object
 
 TAKEN_OVER = "TakenOver"
 """The reason of the event that says from where a canary goes on."""
@@ -43,7 +42,7 @@ def take_over(here: Situation) -> Decision | None:
 
 def _failed(here: Situation) -> Decision | None:
     """That it failed stands: its revision is known to be bad, and the primary serves."""
-    if not _is_observed(here.target):
+    if not _is_observed(here):
         return Decision(status=here.status)
     if _has_rolled(here) or not _same_configs(here):
         return None
@@ -52,7 +51,7 @@ def _failed(here: Situation) -> Decision | None:
 
 
 def _running(here: Situation) -> Decision | None:
-    if not _is_observed(here.target):
+    if not _is_observed(here):
         return Decision(status=here.status)
     progress = _progress(here)
     # Before its first requests nothing was judged that could be another revision's.
@@ -93,10 +92,12 @@ def _same_configs(here: Situation) -> bool:
     )
 
 
-def _is_observed(target: Object) -> bool:
-    status = target.get("status") or {}
-    generation = int(target["metadata"].get("generation") or 0)
-    return int(status.get("observedGeneration") or 0) >= generation
+def _is_observed(here: Situation) -> bool:
+    """Whether what became of the target's last change is known; of a Service nothing becomes."""
+    status = here.target.get("status") or {}
+    generation = int(here.target["metadata"].get("generation") or 0)
+    observed = int(status.get("observedGeneration") or 0) >= generation
+    return observed or not here.target_kind.makes_pods
 
 
 def _has_rolled(here: Situation) -> bool:

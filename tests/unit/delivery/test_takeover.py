@@ -14,7 +14,16 @@ from rollout.delivery.revision import is_foreign
 from rollout.delivery.targets import DEPLOYMENTS
 from rollout.judge.checks import Value
 from rollout.kube.objects import Object
-from tests.unit.delivery.world import KEY, World, canary, deployment, initialized, shown
+from tests.unit.delivery.world import (
+    KEY,
+    World,
+    canary,
+    deployment,
+    initialized,
+    shown,
+    target,
+    target_ref,
+)
 
 FLAGGERS_ID = "0e8f6c3a-9f0e-4b8e-9a51-7d9f8e0b6c11"
 _OURS_ALONE = ("analysis", "history", "mirroring", "command")
@@ -30,8 +39,9 @@ def flaggers(world: World, **status: Any) -> None:
     written["lastAppliedSpec"] = "5474b9f6c4" if written["phase"] != "Succeeded" else "6d5f7c8b9d"
     release = copy.deepcopy(world.need(CANARY, KEY.name))
     world.put({**release, "status": {**written, **status}})
-    primary = copy.deepcopy(world.need(DEPLOYMENT, "catalog-primary"))
-    primary["spec"]["template"]["metadata"]["annotations"]["flagger-id"] = FLAGGERS_ID
+    primary = copy.deepcopy(world.need(world.target_kind.kind, "catalog-primary"))
+    if "template" in primary["spec"]:
+        primary["spec"]["template"]["metadata"]["annotations"]["flagger-id"] = FLAGGERS_ID
     world.put(primary)
     world.roll()
     for seen in (world.columns, world.events, world.writes, world.queries, world.shares):
@@ -160,6 +170,22 @@ async def test_an_analysis_goes_on_from_its_weight() -> None:
     assert world.phase == "Succeeded"
     assert world.shares == [(60, 40), (50, 50), (100, 0)]
     assert world.image("catalog-primary") == "catalog:2"
+
+
+@pytest.mark.parametrize("kind", ["DaemonSet", "StatefulSet", "Service"])
+@pytest.mark.parametrize("ticks", [0, 3])
+async def test_other_targets_go_on_too(kind: str, ticks: int) -> None:
+    world = await initialized(target(kind), canary(targetRef=target_ref(kind)))
+    if ticks:
+        world.new_image("catalog:2")
+        await world.settle()
+        await world.tick(ticks)
+    flaggers(world)
+    await world.settle()
+    assert (world.phase, world.weight) == (("Progressing", 30) if ticks else ("Initialized", 0))
+    assert world.writes == ["Canary/status"]
+    await world.tick(2)
+    assert list(shown(world))[1:] == (["Progressing 40", "Progressing 50"] if ticks else [])
 
 
 async def test_an_analysis_begins_again_where_the_target_moved_meanwhile() -> None:
