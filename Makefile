@@ -70,6 +70,11 @@ images: venv ## Build every image and load what changed into the cluster
 bench-mesh: venv ## The control plane under 100 envoy-like proxies: times, CPU, bytes and memory
 	@$(PY) -m bench.mesh
 
+.PHONY: bench-controller
+bench-controller: venv ## The delivery controller with 100, 600 and 1,000 canaries on a real API server: requests, times, CPU, memory
+	@$(PY) -m e2e.cluster build kubernetes prometheus
+	@$(PY) -m bench.controller
+
 .PHONY: clean
 clean: venv ## Remove every process, bridge, rule, mount and directory of the cluster, and nothing else
 	@$(PY) -m e2e.cluster clean
