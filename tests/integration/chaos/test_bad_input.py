@@ -6,166 +6,77 @@ the test: whatever the controller asks of the mesh was done at once.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.cluster.build import build
-from rollout.api.chaos import ACTIVE_ANNOTATION, ENABLED_LABEL, LEASE_LABEL
-from rollout.api.kinds import CHAOS_EXPERIMENT, CHAOS_REPORT, LEASE, NAMESPACE, SERVICE
-from rollout.chaos.controller import Options, chaos
-from rollout.delivery.controller import run
-from rollout.kube.client import Client
+from rollout.api.kinds import CHAOS_REPORT
 from rollout.kube.errors import Invalid
 from rollout.kube.objects import Object
-from tests.integration.apiserver import ApiServer
-from tests.integration.crds import install_crds
-from tests.integration.delivery.support import options as controller_options
+from tests.integration.chaos.support import ChaosLab
 from tests.integration.prometheus import prometheus
-from tests.unit.http.server import Answered, Server, reply, server
+from tests.unit.http.server import Answered, reply, server
 from tests.waiting import until
 
 
-def page(namespace: str, scrapes: int) -> str:
+def page(namespace: str, scrapes: int) -> bytes:
+    """Counters of a proxy before `checkout`: each scrape has seen 20 requests more, and 10 that were faulted."""
     labels = (
-        f'reporter="destination",destination_service_name="catalog",'
+        f'reporter="destination",destination_service_name="checkout",'
         f'destination_service_namespace="{namespace}"'
     )
-    return (
-        f'istio_requests_total{{{labels},response_flags="-"}} {20 * scrapes}\n'
-        f'istio_requests_total{{{labels},response_flags="FI"}} {10 * scrapes}\n'
+    lines = (
+        f'istio_requests_total{{{labels},response_flags="-"}} {20 * scrapes}',
+        f'istio_requests_total{{{labels},response_flags="FI"}} {10 * scrapes}',
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class Shop:
-    """A namespace that opted in, with a Service and a controller, whose own namespace is another."""
-
-    client: Client
-    namespace: str
-    system: str
-    kubeconfig: Path
-
-    async def create(self, name: str = "broken", **spec: Any) -> None:
-        wanted = {
-            "target": {"service": "catalog"},
-            "fault": {"abort": {"httpStatus": 503, "percentage": {"value": 30}}},
-            "duration": "3s",
-            **spec,
-        }
-        await self.client.create(
-            CHAOS_EXPERIMENT,
-            {
-                "apiVersion": CHAOS_EXPERIMENT.api_version,
-                "kind": CHAOS_EXPERIMENT.kind,
-                "metadata": {"namespace": self.namespace, "name": name},
-                "spec": {key: value for key, value in wanted.items() if value is not None},
-            },
-        )
-
-    async def status(self, name: str = "broken") -> Object:
-        found = await self.client.get(CHAOS_EXPERIMENT, self.namespace, name)
-        status: Object = found.get("status") or {}
-        return status
-
-    async def held(self, reason: str, name: str = "broken") -> str:
-        """Waits until the experiment is not selected for this reason; the message."""
-
-        async def said() -> str:
-            for each in (await self.status(name)).get("conditions") or ():
-                if (each["type"], each["status"], each["reason"]) == ("Selected", "False", reason):
-                    return str(each["message"])
-            return ""
-
-        message: str = await until(said, reason)
-        return message
-
-    async def ends(self, name: str = "broken") -> Object:
-        """Waits for the verdict, and sees that nothing is left of the fault; the status."""
-
-        async def over() -> Object | None:
-            status = await self.status(name)
-            return status if status.get("verdict") not in {None, "Awaited"} else None
-
-        status: Object = await until(over, "a verdict", 90)
-        await until(self.unvouched, "nothing to be vouched for")
-        found = {each["type"]: each["status"] for each in status["conditions"]}
-        assert found["AllRecovered"] == "True"
-        reports = await self.client.list(CHAOS_REPORT, self.namespace)
-        assert status["report"] in {each["metadata"]["name"] for each in reports}
-        return status
-
-    async def unvouched(self) -> bool:
-        leases = await self.client.list(LEASE, self.system, f"{LEASE_LABEL}=true")
-        named = (
-            json.loads((each["metadata"].get("annotations") or {}).get(ACTIVE_ANNOTATION, "[]"))
-            for each in leases
-        )
-        return not any(named)
-
-    @asynccontextmanager
-    async def controller(self, metrics_server: str) -> AsyncIterator[None]:
-        mine = controller_options(self.kubeconfig, self.namespace, metrics_server)
-        options = Options(
-            identity="tested", system_namespace=self.system, metrics_server=metrics_server
-        )
-        task = asyncio.ensure_future(run(mine, asyncio.Event(), [chaos(options)]))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-            # A connection that was being made is closed in the loop's next turns.
-            await asyncio.sleep(0.1)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 @pytest.fixture
-async def shop(client: Client, namespace: str, apiserver: ApiServer) -> Shop:
-    await install_crds(client)
-    system = f"{namespace}-system"
-    await client.create(NAMESPACE, {"metadata": {"name": system}})
-    await client.patch(
-        NAMESPACE, None, namespace, {"metadata": {"labels": {ENABLED_LABEL: "true"}}}
-    )
-    service = {
-        "metadata": {"namespace": namespace, "name": "catalog"},
-        "spec": {"selector": {"app": "catalog"}, "ports": [{"port": 80}]},
-    }
-    await client.create(SERVICE, service)
-    return Shop(client=client, namespace=namespace, system=system, kubeconfig=apiserver.kubeconfig)
-
-
-@pytest.fixture
-def proxies(namespace: str) -> Iterator[Server]:
-    """Where Prometheus scrapes the proxies' counters."""
+def shop(chaos_lab: ChaosLab) -> Iterator[ChaosLab]:
+    """A service whose proxies carry out every fault, as far as Prometheus can tell."""
+    scrapes = count(1)
 
     def scraped(_: object) -> Answered:
-        served.seen[:-1] = []
-        scrapes.append(None)
-        return Answered(
-            200,
-            page(namespace, len(scrapes)).encode(),
-            {"Content-Type": "text/plain; version=0.0.4"},
-        )
+        content = {"Content-Type": "text/plain; version=0.0.4"}
+        return Answered(200, page(chaos_lab.namespace, next(scrapes)), content)
 
-    scrapes: list[None] = []
-    with server(scraped) as served:
-        yield served
+    with (
+        server(scraped) as proxies,
+        prometheus(proxies.address.removeprefix("http://")) as metrics_server,
+    ):
+        chaos_lab.options = replace(chaos_lab.options, metrics_server=metrics_server)
+        yield chaos_lab
 
 
-@pytest.fixture
-def metrics(proxies: Server) -> Iterator[str]:
-    with prometheus(proxies.address.removeprefix("http://")) as address:
-        yield address
+async def held(lab: ChaosLab, reason: str) -> str:
+    """Waits until the experiment is not selected for this reason; the message."""
+
+    async def said() -> str:
+        for each in (await lab.status()).get("conditions") or ():
+            if (each["type"], each["status"], each["reason"]) == ("Selected", "False", reason):
+                return str(each["message"])
+        return ""
+
+    message: str = await until(said, reason)
+    return message
+
+
+async def ends(lab: ChaosLab) -> Object:
+    """Waits for the end of the run, and sees that nothing is left of the fault; the status."""
+    status = await lab.phase("Completed", "Aborted", "Error", seconds=90)
+    assert not await lab.faulted()
+    found = {each["type"]: each["status"] for each in status["conditions"]}
+    assert found["AllRecovered"] == "True"
+    return status
 
 
 @pytest.fixture
@@ -196,7 +107,7 @@ def install_fortio(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str = 
     ids=["no duration", "two statuses", "too much load"],
 )
 async def test_what_cannot_be_is_refused_when_it_is_written(
-    shop: Shop, spec: dict[str, Any], said: str
+    shop: ChaosLab, spec: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
         await shop.create(**spec)
@@ -211,66 +122,33 @@ async def test_what_cannot_be_is_refused_when_it_is_written(
             {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 200}}}},
             "spec.fault.abort.percentage.value",
         ),
-        ({"blastRadius": {"maxTrafficPercent": 10}}, "hits up to 30 % of the requests"),
+        ({"blastRadius": {"maxTrafficPercent": 10}}, "hits up to 50 % of the requests"),
     ],
     ids=["a day and an hour", "200 %", "more than the blast radius"],
 )
 async def test_what_slipped_in_without_the_webhook_is_not_run(
-    shop: Shop, metrics: str, spec: dict[str, Any], said: str
+    shop: ChaosLab, spec: dict[str, Any], said: str
 ) -> None:
-    async with shop.controller(metrics):
+    async with shop.controller():
         await shop.create(**spec)
-        assert said in await shop.held("Invalid")
-        assert await shop.unvouched()
-
-
-async def test_a_selector_that_matches_nothing_is_named_and_waited_for(
-    shop: Shop, metrics: str
-) -> None:
-    async with shop.controller(metrics):
-        await shop.create(target={"service": "basket"})
-        assert "there is no Service" in await shop.held("ServiceNotFound")
-        assert await shop.unvouched()
-        service = {
-            "metadata": {"namespace": shop.namespace, "name": "basket"},
-            "spec": {"selector": {"app": "basket"}, "ports": [{"port": 80}]},
-        }
-        await shop.client.create(SERVICE, service)
-
-        async def begun() -> bool:
-            return bool((await shop.status()).get("runID"))
-
-        await until(begun, "the run to begin")
-
-
-async def test_two_on_one_service_take_turns(shop: Shop, metrics: str) -> None:
-    async with shop.controller(metrics):
-        await shop.create("first", duration="4s")
-
-        async def begun() -> bool:
-            return bool((await shop.status("first")).get("injectedAt"))
-
-        await until(begun, "the first to begin")
-        await shop.create("second", blastRadius={"maxConcurrent": 5})
-        assert "first" in await shop.held("ServiceBusy", "second")
-        assert (await shop.ends("first"))["verdict"] == "Pass"
-        assert (await shop.ends("second"))["verdict"] == "Pass"
+        assert said in await held(shop, "Invalid")
+        assert not await shop.leases()
 
 
 async def test_a_fortio_that_dies_ends_the_run_in_its_words(
-    shop: Shop, metrics: str, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: ChaosLab, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_fortio(tmp_path, monkeypatch, "sleep 0.5; echo 'out of memory' >&2; exit 2")
-    async with shop.controller(metrics):
+    async with shop.controller():
         await shop.create(duration="60s", load={"fortio": {"url": app}})
-        status = await shop.ends()
+        status = await ends(shop)
     assert (status["phase"], status["verdict"]) == ("Error", "Error")
     assert "the load failed" in status["reason"]
     assert "out of memory" in status["reason"]
 
 
 async def test_a_prometheus_that_is_gone_ends_the_run_where_that_is_asked_for(
-    shop: Shop, metrics: str
+    shop: ChaosLab,
 ) -> None:
     with ExitStack() as stack:
         address = stack.enter_context(prometheus())
@@ -282,25 +160,21 @@ async def test_a_prometheus_that_is_gone_ends_the_run_where_that_is_asked_for(
             "comparator": {"criteria": "<=", "value": 0.01},
             "runProperties": {"interval": "1s", "probeTimeout": "1s"},
         }
-        async with shop.controller(metrics):
+        async with shop.controller():
             await shop.create(
                 duration="60s",
                 steadyState={"probes": [probe]},
                 abortPolicy={"onNoData": "abort"},
             )
-
-            async def running() -> bool:
-                return (await shop.status()).get("phase") == "Running"
-
-            await until(running, "it to run")
+            await shop.phase("Running")
             stack.close()
-            status = await shop.ends()
+            status = await ends(shop)
     assert (status["phase"], status["verdict"]) == ("Error", "Error")
     assert "no answer from errors" in status["reason"]
 
 
 async def test_a_run_with_a_real_load_comes_to_its_end(
-    shop: Shop, metrics: str, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: ChaosLab, app: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_fortio(tmp_path, monkeypatch)
     probe = {
@@ -310,9 +184,13 @@ async def test_a_run_with_a_real_load_comes_to_its_end(
         "field": "errorRatio",
         "comparator": {"criteria": "<=", "value": 0.01},
     }
-    async with shop.controller(metrics):
-        await shop.create(load={"fortio": {"url": app, "qps": 20}}, steadyState={"probes": [probe]})
-        status = await shop.ends()
+    async with shop.controller():
+        await shop.create(
+            duration="3s",
+            load={"fortio": {"url": app, "qps": 20}},
+            steadyState={"probes": [probe]},
+        )
+        status = await ends(shop)
     assert status["verdict"] == "Pass", status
     report = await shop.client.get(CHAOS_REPORT, shop.namespace, status["report"])
     assert report["spec"]["load"]["RetCodes"].keys() == {"200"}

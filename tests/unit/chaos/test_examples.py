@@ -22,7 +22,7 @@ def test_an_example_is_ready_to_run(path: Path) -> None:
     assert text.startswith("# ")
     assert experiment.name == path.stem
     assert experiment.spec.hypothesis.endswith(".")
-    assert experiment.spec.duration <= timedelta(seconds=15)
+    assert experiment.spec.duration <= timedelta(seconds=30)
     assert experiment.spec.steady_state
     assert experiment.spec.steady_state.probes
 
