@@ -19,6 +19,8 @@ STATUS = "sidecar.istio.io/status"
 INCLUDED_STATS = "sidecar.istio.io/statsInclusionPrefixes"
 REWRITE_PROBES = "sidecar.istio.io/rewriteAppHTTPProbers"
 METRICS_PATH = "/stats/prometheus"
+TAKES_TLS = {"security.istio.io/tlsMode": "istio"}
+"""Callers speak mutual TLS to pods that say so; gateways don't, they take what their servers say."""
 
 
 def wants_proxy(pod: Json) -> bool:
@@ -57,7 +59,7 @@ def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
     added = [containers.init_container(config, annotations), proxy]
     return [
         _set("/metadata/annotations", {**annotations, **_annotations(annotations, added)}),
-        _set("/metadata/labels", {**_canonical(labels, owner.name), **labels}),
+        _set("/metadata/labels", {**TAKES_TLS, **_canonical(labels, owner.name), **labels}),
         _set("/spec/initContainers", [*added, *inits]),
         _set("/spec/containers", apps),
         _set("/spec/volumes", [*(spec.get("volumes") or ()), *containers.VOLUMES]),
@@ -129,8 +131,6 @@ def _app_metrics(annotations: Json) -> Json:
 
 def _canonical(labels: Json, name: str) -> Json:
     return {
-        # Callers speak mutual TLS to pods that say so.
-        "security.istio.io/tlsMode": "istio",
         "service.istio.io/canonical-name": workload.canonical_name(labels, name),
         "service.istio.io/canonical-revision": workload.canonical_revision(labels),
     }

@@ -16,6 +16,7 @@ from rollout.mesh.inject.webhook import PATH, handlers
 
 Json = dict[str, Any]
 
+TLS_MODE = "security.istio.io/tlsMode"
 CONFIG = InjectionConfig(image="rollout:1", discovery_address="rollout-mesh.sys.svc:15010")
 
 
@@ -285,6 +286,20 @@ def gateway_pod(**container: Any) -> Json:
     return pod(metadata=metadata, containers=[{"name": "istio-proxy", "image": "auto"} | container])
 
 
+def test_a_sidecar_proves_who_it_is() -> None:
+    patched = injected(pod())
+    assert patched["metadata"]["labels"][TLS_MODE] == "istio"
+    mounts = {each["name"]: each["mountPath"] for each in proxy_of(patched)["volumeMounts"]}
+    volumes = {each["name"]: each for each in patched["spec"]["volumes"]}
+    (source,) = volumes["istio-token"]["projected"]["sources"]
+    token = source["serviceAccountToken"]
+    assert (token["audience"], token["path"]) == ("istio-ca", "istio-token")
+    assert volumes["istiod-ca-cert"]["configMap"] == {"name": "istio-ca-root-cert"}
+    assert mounts["istio-token"] == "/var/run/secrets/tokens"
+    assert mounts["istiod-ca-cert"] == "/var/run/secrets/istio"
+    assert volumes["istio-envoy"]["emptyDir"]["medium"] == "Memory", "keys touch no disk"
+
+
 def test_a_gateway_is_its_pods_own_container() -> None:
     ports = [{"name": "https", "containerPort": 8443}]
     env = [{"name": "PROXY_LOG_LEVEL", "value": "debug"}]
@@ -300,6 +315,7 @@ def test_a_gateway_is_its_pods_own_container() -> None:
     mounted = {mount["name"] for mount in proxy["volumeMounts"]}
     assert mounted <= {volume["name"] for volume in patched["spec"]["volumes"]}
     assert patched["metadata"]["labels"]["istio"] == "edge"
+    assert TLS_MODE not in patched["metadata"]["labels"], "it takes what its servers say"
     assert inject(patched, "shop", CONFIG) == []
 
 
