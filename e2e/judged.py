@@ -90,7 +90,7 @@ class Judged:
         self.lab.kubectl.run("label", "namespace", self.namespace, "istio-injection=enabled")
         controller = self.lab.kubectl.json("get", "deployment", "rollout-controller", "-n", SYSTEM)
         image = controller["spec"]["template"]["spec"]["containers"][0]["image"]
-        app = (EXAMPLES / "judge-app.yaml").read_text().replace("ROLLOUT", image)
+        app = (ROOT / "e2e" / "echo.yaml").read_text().replace("ROLLOUT", image)
         self.run("apply", "-f", "-", stdin=app)
         self.run("rollout", "status", "deployment/echo", "--timeout=90s")
         self.run("apply", "-f", str(EXAMPLES / "judge.yaml"))
