@@ -10,14 +10,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from rollout.api.canary import Canary
-from rollout.api.kinds import POD_DISRUPTION_BUDGET, SERVICE
-from rollout.delivery.actions import Action, Apply, Decision, Event, Scale, SetRoutes
+from rollout.api.kinds import SERVICE
+from rollout.delivery.actions import Action, Apply, Decision, Event, SetRoutes
 from rollout.delivery.affinity import Affinity, affinity
 from rollout.delivery.experiments import Experiment
-from rollout.delivery.objects.budgets import budgets
-from rollout.delivery.objects.configs import checksums, primary_config
-from rollout.delivery.objects.metadata import primary_name
-from rollout.delivery.objects.scalers import Scaler, scaler_of
+from rollout.delivery.objects.configs import checksums
 from rollout.delivery.objects.services import Side, service, service_name
 from rollout.delivery.podfailure import first_failure
 from rollout.delivery.readiness import Readiness, Ready
@@ -27,7 +24,7 @@ from rollout.delivery.routing.router import Router, Split, Weights
 from rollout.delivery.snapshot import Snapshot
 from rollout.delivery.status import PROMOTED, Status, format_time
 from rollout.delivery.targets.target import Label, Patience, Source, Target
-from rollout.kube.objects import Object, labels_of
+from rollout.kube.objects import Object
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,86 +253,6 @@ class Situation:
     def kept(self, share: int) -> tuple[Action, ...]:
         """Upkeep while nothing moves: where requests were copied to the canary, they still are."""
         return self.upkeep(share, mirroring=self.status.mirroring and not share)
-
-    def copies(self) -> tuple[Apply, ...]:
-        """The primary's copies of the tracked configs."""
-        prefixes = self.snapshot.settings.include_label_prefixes
-        return tuple(
-            Apply(
-                ref.kind,
-                primary_config(self.obj, self.snapshot.configs[ref], ref.kind, prefixes),
-                exact=("data", "binaryData"),
-            )
-            for ref in sorted(self.snapshot.configs)
-        )
-
-    def promote_primary(self) -> tuple[Action, ...]:
-        """The target's revision and configs, copied to the primary, and what keeps its pods."""
-        kind = self.target_kind
-        promoted = Apply(kind.kind, kind.promoted(self.source), exact=kind.exact)
-        return (*self.copies(), promoted, *self.guards())
-
-    @property
-    def scaler(self) -> Scaler | None:
-        """The target's scaler, where it has one that is there."""
-        kind, name = scaler_of(self.obj) or (None, "")
-        source = self.snapshot.seen(kind, name) if kind else None
-        return Scaler(owner=self.obj, kind=kind, source=source) if kind and source else None
-
-    @property
-    def scaler_problem(self) -> str:
-        """Why the target's scaler cannot be acted upon, with the remedy; empty where it can."""
-        named = scaler_of(self.obj)
-        if named is None:
-            return ""
-        if self.scaler is not None:
-            problem = self.scaler.problem
-        else:
-            problem = f"there is no {named[0].kind} {named[1]!r} (create it, or correct the name)"
-        return f"Canary {self.name}: spec.autoscalerRef.name: {problem}" if problem else ""
-
-    def guards(self) -> tuple[Action, ...]:
-        """The primary's own scaler and disruption budget, as the target's are."""
-        prefixes = self.snapshot.settings.include_label_prefixes
-        found: list[Action] = []
-        if (scaler := self.scaler) is not None and not scaler.problem:
-            name = primary_name(scaler.source["metadata"]["name"])
-            found.append(scaler.primarys(self.snapshot.seen(scaler.kind, name), prefixes))
-        if self.target_kind.makes_pods:
-            labels = labels_of(self.target_kind.template(self.target))
-            served = self.snapshot.all_seen(POD_DISRUPTION_BUDGET)
-            found += budgets(self.obj, labels, self.label, served, prefixes)
-        return tuple(found)
-
-    def asleep(self) -> tuple[Action, ...]:
-        """The target's scaler, kept from waking the target."""
-        return self.scaler.paused(paused=True) if self.scaler else ()
-
-    def scale_up(self) -> tuple[Action, ...]:
-        """As many pods of the target as it asks for; where it asks for none, as its scaler does, else as the primary has;
-        where shares of pods are shares of the work, one.
-        """
-        kind, scaler = self.target_kind, self.scaler
-        if self.canary.spec.analysis.replica_ratio:
-            return self.scale(1)
-        wanted = kind.pods(self.target)
-        if not wanted and scaler is not None:
-            wanted = scaler.least
-        elif not wanted and self.primary is not None:
-            wanted = kind.pods(self.primary)
-        return self.scale(max(1, wanted))
-
-    def scale_to_zero(self) -> tuple[Action, ...]:
-        """No pods of the target; its scaler must not make any."""
-        return (*self.asleep(), *self.scale(0))
-
-    def scale(self, pods: int) -> tuple[Action, ...]:
-        """So many pods of the target, where it makes any; its scaler may act from one on."""
-        kind = self.target_kind
-        if not kind.makes_pods:
-            return ()
-        awake = self.scaler.paused(paused=False) if self.scaler and pods else ()
-        return (*awake, Scale(kind.kind, self.canary.target_name, pods))
 
     @property
     def fresh_status(self) -> Status:

@@ -28,6 +28,7 @@ from rollout.delivery.phases.gates import (
     traffic_increase,
 )
 from rollout.delivery.phases.judged import due_by_judge, given_up, judgement, kept_in_mind
+from rollout.delivery.phases.pods import promote_primary, scale_to_zero, scale_up
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.progress import Progress
 from rollout.delivery.readiness import Ready, Stuck, Waiting
@@ -82,12 +83,12 @@ def promote(here: Situation) -> Decision:
     if skipped:
         done = f"Promotion completed! Canary analysis was skipped for {here.target_name}"
         return Decision(
-            actions=(*here.upkeep(0), *here.promote_primary(), *here.scale_to_zero()),
+            actions=(*here.upkeep(0), *promote_primary(here), *scale_to_zero(here)),
             status=here.fresh_status.enter(Phase.SUCCEEDED, here.now, kind=here.kind),
             events=(copying, Event(done)),
         )
     return Decision(
-        actions=(*here.services(), *here.promote_primary()),
+        actions=(*here.services(), *promote_primary(here)),
         status=here.fresh_status.enter(Phase.PROMOTING, here.now, kind=here.kind),
         events=(copying,),
     )
@@ -96,7 +97,7 @@ def promote(here: Situation) -> Decision:
 def _restart(here: Situation) -> Decision:
     tracked = here.fresh_status.tracking(here.revision, here.configs)
     return Decision(
-        actions=(*here.upkeep(0), *here.scale_up()),
+        actions=(*here.upkeep(0), *scale_up(here)),
         status=tracked.enter(Phase.PROGRESSING, here.now, kind=here.kind),
         events=(Event(f"New revision detected! Restarting analysis for {here.target_name}"),),
     )

@@ -9,6 +9,7 @@ from rollout.api.kinds import SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, SetFinalizers, Settle
 from rollout.delivery.objects.metadata import FINALIZER, LAST_APPLIED, is_controlled_by
 from rollout.delivery.objects.services import Side, service_name
+from rollout.delivery.phases.pods import scale
 from rollout.delivery.readiness import Waiting
 from rollout.delivery.routing.kubernetes import full_replicas
 from rollout.delivery.situation import Situation
@@ -41,7 +42,7 @@ def decide_deletion(here: Situation) -> Decision:
         )
     wanted = _wanted(here)
     if here.target_kind.pods(here.target) < wanted:
-        return Decision(actions=here.scale(wanted), status=here.status)
+        return Decision(actions=scale(here, wanted), status=here.status)
     state = here.target_ready
     if isinstance(state, Waiting):
         message = f"{here.canary_words} not ready: {state.message}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Action, Decision, Event, Settle
 from rollout.delivery.alerts.alert import Alert, Severity
+from rollout.delivery.phases.pods import scale_to_zero
 from rollout.delivery.progress import Progress
 from rollout.delivery.readiness import Ready, Stuck, Waiting
 from rollout.delivery.refusals import Refusal
@@ -77,7 +78,7 @@ def _finalise(here: Situation) -> Decision:
     if served is None or served.canary:
         pause = (Settle(here.snapshot.settings.settle_seconds),)
     return Decision(
-        actions=(*here.upkeep(0), *pause, *here.scale_to_zero()),
+        actions=(*here.upkeep(0), *pause, *scale_to_zero(here)),
         status=here.fresh_status.enter(Phase.SUCCEEDED, here.now, kind=here.kind),
         events=(Event(f"Promotion completed! Scaling down {here.target_name}"),),
     )

@@ -8,8 +8,8 @@ from rollout.delivery.actions import Decision
 from rollout.delivery.hooks.call import HookType
 from rollout.delivery.hooks.consult import Asking, consult
 from rollout.delivery.phases.decide_after import decide_after, is_pending
-from rollout.delivery.phases.decide_bootstrap import create_primary
 from rollout.delivery.phases.gates import asking, begin, halted_rollout
+from rollout.delivery.phases.pods import asleep, create_primary, guards, scaler_problem
 from rollout.delivery.readiness import Ready, Stuck
 from rollout.delivery.refusals import Refusal
 from rollout.delivery.situation import Situation
@@ -28,11 +28,11 @@ def decide_settled(here: Situation) -> Decision:
             # Back at the promoted template by hand: what failed before is a change again if it returns.
             status = replace(status, last_applied_spec=here.revision)
         # While the canary has the traffic after all, its scaler has to go on.
-        asleep = here.asleep() if not share else ()
+        sleeping = asleep(here) if not share else ()
         promoted = here.revision == status.last_promoted_spec
-        guards = here.guards() if promoted else ()
-        return Decision(actions=(*here.kept(share), *guards, *asleep), status=status)
-    if problem := here.scaler_problem:
+        kept = guards(here) if promoted else ()
+        return Decision(actions=(*here.kept(share), *kept, *sleeping), status=status)
+    if problem := scaler_problem(here):
         return here.refuse(Refusal.SCALER_UNUSABLE, problem, share=share)
     state = here.primary_ready
     if not here.canary.spec.skip_analysis and not isinstance(state, Ready) and state is not None:
@@ -53,7 +53,7 @@ def decide_settled(here: Situation) -> Decision:
 def _restore_primary(here: Situation) -> Decision:
     """Somebody deleted the primary. Only the promoted revision may take its place."""
     if here.revision == here.status.last_promoted_spec:
-        return Decision(actions=(*here.copies(), create_primary(here)), status=here.fresh_status)
+        return Decision(actions=create_primary(here), status=here.fresh_status)
     return here.refuse(
         Refusal.PRIMARY_MISSING,
         f"{here.kind} {here.primary_name} is gone and {here.target_name} is not at the"

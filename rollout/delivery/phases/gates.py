@@ -9,6 +9,7 @@ from rollout.delivery.actions import Decision, Event
 from rollout.delivery.alerts.alert import Alert, Severity
 from rollout.delivery.hooks.call import HookCall, HookType
 from rollout.delivery.hooks.consult import Answered, Asking, consult, who_agreed
+from rollout.delivery.phases.pods import scale_up
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.situation import Situation
 
@@ -42,7 +43,7 @@ def begin(here: Situation, *events: Event) -> Decision:
     """A new revision gets its pods; its analysis starts when they are ready."""
     tracked = here.fresh_status.tracking(here.revision, here.configs)
     return Decision(
-        actions=(*here.upkeep(0), *here.scale_up()),
+        actions=(*here.upkeep(0), *scale_up(here)),
         status=tracked.enter(Phase.PROGRESSING, here.now, kind=here.kind),
         events=(*events, Event(f"New revision detected! Scaling up {here.target_name}")),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rollout.api.canary.status import Phase
 from rollout.delivery.actions import Decision, Event, Settle
 from rollout.delivery.alerts.alert import Alert, Severity
+from rollout.delivery.phases.pods import scale_to_zero
 from rollout.delivery.situation import Situation
 
 
@@ -21,7 +22,7 @@ def roll_back(
         actions=(
             *here.upkeep(0),
             Settle(here.snapshot.settings.settle_seconds),
-            *here.scale_to_zero(),
+            *scale_to_zero(here),
         ),
         status=tracked.enter(Phase.FAILED, here.now, kind=here.kind),
         events=tuple(Event(message, warning=True) for message in messages),
