@@ -15,6 +15,7 @@ from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.mesh.ingest import services
 from rollout.mesh.ingest.claims import Claims
 from rollout.mesh.ingest.credentials import Unusable, credential
+from rollout.mesh.ingest.delegation import Delegations
 from rollout.mesh.ingest.destinationrules import destination_policy
 from rollout.mesh.ingest.gateways import gateway
 from rollout.mesh.ingest.peers import peer_policy
@@ -47,6 +48,7 @@ class Feed:
         self._slices_of, self._pod_of = slices_of, pod_of
         self._stale: set[tuple[str, str]] = set()
         self._claims = Claims(registry)
+        self._delegations = Delegations(registry)
         self.problems: dict[Ref, tuple[Problem, ...]] = {}
 
     def service(self, namespace: str, name: str, obj: Json | None) -> None:
@@ -113,10 +115,10 @@ class Feed:
 
     def _virtual_service(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
         if obj is None:
-            self._registry.set_table(ref, None)
+            self._delegations.put(ref, None)
             return []
         table, problems = route_table(VirtualService.parse(obj))
-        self._registry.set_table(ref, table)
+        self._delegations.put(ref, table)
         return problems
 
     def _destination_rule(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
@@ -156,5 +158,5 @@ class Feed:
         return problems
 
     def conflicts(self) -> dict[Ref, tuple[Problem, ...]]:
-        """Hosts that an object declares and another has."""
-        return self._claims.conflicts()
+        """What objects come to together with others: hosts that another has, rules that nobody gives."""
+        return self._claims.conflicts() | self._delegations.problems()

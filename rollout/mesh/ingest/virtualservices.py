@@ -82,8 +82,6 @@ class _Rule:
 
     def route(self) -> ir.Route:
         http = self._http
-        if http.delegate is not None:
-            raise Refused(".delegate", "is not acted upon by this version", _UNSUPPORTED)
         return ir.Route(
             index=self._index,
             name=http.name or "",
@@ -112,8 +110,14 @@ class _Rule:
             return found
         raise Refused(f".match[{index}]{found.field}", found.reason, found.remedy)
 
-    def _action(self) -> tuple[ir.WeightedDestination, ...] | ir.Redirect | ir.DirectResponse:
+    def _action(
+        self,
+    ) -> tuple[ir.WeightedDestination, ...] | ir.Redirect | ir.DirectResponse | ir.Delegation:
         http = self._http
+        if (to := http.delegate) is not None:
+            return ir.Delegation(
+                Ref("VirtualService", to.namespace or self._namespace, to.name or "")
+            )
         if http.redirect is not None:
             return _redirect(http.redirect)
         if http.direct_response is not None:

@@ -117,6 +117,13 @@ class DirectResponse:
     body: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """Another table's rules stand here; in no table of a registry."""
+
+    to: Ref
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrite:
     """What replaces the matched prefix (or the whole path, or by a pattern) and the authority."""
@@ -178,7 +185,7 @@ class Route:
     index: int = 0
     name: str = ""
     matches: tuple[Match, ...] = ()
-    action: tuple[WeightedDestination, ...] | Redirect | DirectResponse
+    action: tuple[WeightedDestination, ...] | Redirect | DirectResponse | Delegation
     rewrite: Rewrite | None = None
     headers: HeaderEdits = HeaderEdits()
     timeout: float | None = None

@@ -87,11 +87,6 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
         "spec.http[0].match[0].uri.regex",
         "RE2",
     ),
-    "delegate": (
-        [virtual_service({"delegate": {"name": "other"}})],
-        "spec.http[0].delegate",
-        "not acted upon",
-    ),
     "fault without a status": (
         [virtual_service({**to(), "fault": {"abort": {"percentage": {"value": 1}}}})],
         "spec.http[0].fault.abort.httpStatus",
