@@ -57,6 +57,7 @@ class Scene:
     gateway: Envoy
     port: int
     places: tuple[Place, Place]
+    stop: Callable[[], Awaitable[None]]
 
     @property
     def url(self) -> str:
@@ -130,7 +131,8 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     await install_crds(client)
     async with AsyncExitStack() as stack:
-        plane = await stack.enter_async_context(
+        planes = await stack.enter_async_context(AsyncExitStack())
+        plane = await planes.enter_async_context(
             identities.control_plane(apiserver.kubeconfig, namespace, monkeypatch)
         )
         port = free_port()
@@ -158,7 +160,7 @@ async def scene(
             envoy(tmp_path, plane.secure_port, namespace=namespace, name="edge",
                   identity=places[1].directory)
         )  # fmt: skip
-        found = Scene(client, namespace, plane, pod, gateway, port, places)
+        found = Scene(client, namespace, plane, pod, gateway, port, places, planes.aclose)
         await until(lambda: answered(found), "the gateway leads to the sidecar")
         yield found
 
@@ -209,6 +211,17 @@ async def test_a_disabled_port_is_called_in_plain_text(scene: Scene) -> None:
         return any(key.startswith("none") for key in await scene.policies())
 
     await until(in_plain_text, "the gateway speaks plain text")
+
+
+async def test_an_authority_that_is_stopped_costs_no_request(scene: Scene) -> None:
+    before = scene.places[0].leaf()
+    async with steady(scene.url, "any") as load:
+        await scene.stop()
+        await further(load, 100)
+        assert await scene.places[0].ask() == 1, "nobody renews it"
+        await further(load, 100)
+    assert not lost(load)
+    assert scene.places[0].leaf() == before
 
 
 async def test_roots_are_changed_without_a_lost_request(scene: Scene) -> None:
