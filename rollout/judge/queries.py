@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 from rollout.api.gotemplate import TemplateError, render
 from rollout.judge.thresholds import Measure
@@ -66,6 +67,9 @@ METRIC_NAMES: Mapping[str, Measure] = {
 """The metrics that need no query of their own."""
 
 
+_NAMES = ("name", "namespace", "target", "service", "ingress", "route", "interval")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variables:
     """What a query template may name, each as a function."""
@@ -81,12 +85,20 @@ class Variables:
 
     def functions(self) -> dict[str, Callable[[], object]]:
         """The functions of the template."""
-        names = ("name", "namespace", "target", "service", "ingress", "route", "interval")
-        values: dict[str, object] = {each: getattr(self, each) for each in names}
+        values: dict[str, object] = {each: getattr(self, each) for each in _NAMES}
         values["variables"] = dict(self.variables)
         return {key: partial(lambda value: value, value) for key, value in values.items()}
 
 
 def render_query(template: str, variables: Variables) -> str:
     """The query itself, on one line. Raises TemplateError where the template does not parse or names what is not there."""
-    return " ".join(render(template, functions=variables.functions()).split())
+    own = tuple(sorted(variables.variables.items()))
+    return _rendered(template, *(getattr(variables, each) for each in _NAMES), own)
+
+
+# A step is decided on several times, with the same query each time.
+@lru_cache(maxsize=2048)
+def _rendered(template: str, *values: Any) -> str:
+    *named, own = values
+    given = Variables(**dict(zip(_NAMES, named, strict=True)), variables=dict(own))
+    return " ".join(render(template, functions=given.functions()).split())
