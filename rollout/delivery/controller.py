@@ -74,7 +74,8 @@ log = structlog.get_logger(__name__)
 
 COMPONENT = "flagger"
 """The name under which events appear: those who look for Flagger's find them."""
-_WORKERS = 32
+_WORKERS = 256
+"""Looks at a time: most of one is waiting, for Prometheus or until proxies heard of new routes, and must not hold up others."""
 _LONGEST_BACKOFF_SECONDS = 10.0
 _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
