@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
+from cryptography import x509
 
 from rollout.kube.cache import Cache
 from rollout.kube.certificates import KeyPair
@@ -43,6 +44,7 @@ class Identities:
         reviewer = Reviewer(client)
         self._service = CertificateService(reviewer, lambda: self._keeper.authority, metrics)
         self._shown: KeyPair | None = None
+        metrics.root_expiry.set_function(self._root_expiry)
 
     def door(self) -> Door:
         """How a gRPC server lets callers in; a new certificate is shown from the next connection on."""
@@ -59,6 +61,12 @@ class Identities:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keeper.run())
             group.create_task(self._publisher.run())
+
+    def _root_expiry(self) -> float:
+        if not self.ready.is_set():
+            return 0.0
+        (root, *_) = self._keeper.authority.roots
+        return x509.load_pem_x509_certificate(root).not_valid_after_utc.timestamp()
 
     def _renewed(self) -> Any:
         serving = self._keeper.serving

@@ -128,6 +128,20 @@ async def test_the_roots_are_mended_wherever_they_are_needed(scene: Scene) -> No
     assert {"ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"} == set(secret["data"])
 
 
+async def test_what_is_issued_is_counted(scene: Scene) -> None:
+    mine = await token(scene.client, scene.namespace, "catalog")
+    await sign(scene.plane, scene.trusted, mine, request())
+    await refused(scene, "nonsense", request())
+    value = scene.plane.metrics.registry.get_sample_value
+    assert value("citadel_server_csr_count_total") == 2
+    assert value("citadel_server_success_cert_issuance_count_total") == 1
+    refusals = {"status": "UNAUTHENTICATED"}
+    assert value("citadel_server_refused_csr_count_total", refusals) == 1
+    (root,) = x509.load_pem_x509_certificates(scene.trusted)
+    expiry = value("citadel_server_root_cert_expiry_timestamp")
+    assert expiry == root.not_valid_after_utc.timestamp()
+
+
 async def test_the_own_root_survives_a_restart(
     scene: Scene, apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
