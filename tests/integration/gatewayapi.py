@@ -16,16 +16,16 @@ _MODULE = "sigs.k8s.io/gateway-api@v1.4.0"
 
 
 @cache
-def route_crds() -> tuple[Object, ...]:
-    """Of HTTPRoute and GRPCRoute, the standard channel's."""
-    directory = module_directory("parts", _MODULE) / "config" / "crd" / "standard"
+def route_crds(channel: str = "standard") -> tuple[Object, ...]:
+    """Of HTTPRoute and GRPCRoute."""
+    directory = module_directory("parts", _MODULE) / "config" / "crd" / channel
     return tuple(
         yaml.safe_load((directory / f"{kind.group}_{kind.plural}.yaml").read_text())
         for kind in (HTTP_ROUTE, GRPC_ROUTE)
     )
 
 
-async def install_gateway_api(client: Client) -> None:
+async def install_gateway_api(client: Client, channel: str = "standard") -> None:
     """Create what is missing, and wait until it is served."""
-    for crd in route_crds():
+    for crd in route_crds(channel):
         await installed(client, crd)

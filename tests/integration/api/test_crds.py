@@ -58,7 +58,7 @@ REFUSED: list[tuple[str, Callable[[Any], None], str]] = [
     ("metric's window", lambda spec: spec["analysis"]["metrics"][0].update(interval="1.5m"), "is not a range"),
     ("webhook's URL", lambda spec: spec["analysis"].update(webhooks=[{"name": "x", "url": "ftp://x"}]), "is not a URL"),
     ("cookies alike", lambda spec: spec["analysis"].update(sessionAffinity={"cookieName": "a", "primaryCookieName": "a"}), "different names"),
-    ("target's kind", lambda spec: spec["targetRef"].update(kind="StatefulSet"), "Unsupported value"),
+    ("target's kind", lambda spec: spec["targetRef"].update(kind="Job"), "Unsupported value"),
     ("no target", lambda spec: spec.pop("targetRef"), "Required value"),
     ("port", lambda spec: spec["service"].update(port=70000), "less than or equal"),
     ("text for a number", lambda spec: spec["analysis"].update(threshold="5"), "must be of type integer"),

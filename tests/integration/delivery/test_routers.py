@@ -24,7 +24,7 @@ from tests.integration.crds import install_crds
 from tests.integration.delivery.support import Lab, options
 from tests.integration.gatewayapi import install_gateway_api
 from tests.unit.delivery.routing.support import backend, gatewayed
-from tests.unit.delivery.routing.test_gatewayapi import FILTERS, MATCHES
+from tests.unit.delivery.routing.test_gatewayapi import EXPERIMENTAL, FILTERS, MATCHES
 from tests.unit.delivery.world import deployment
 from tests.waiting import until
 
@@ -239,7 +239,21 @@ async def test_what_is_written_is_taken_and_needs_no_second_write(
     client: Client, namespace: str, name: str
 ) -> None:
     await install_gateway_api(client)
-    service, analysis, split = WRITTEN[name]
+    await taken_once(client, namespace, name, *WRITTEN[name])
+
+
+@pytest.mark.parametrize("name", EXPERIMENTAL)
+async def test_the_experimental_channel(own_apiserver: ApiServer, name: str) -> None:
+    async with await Client.connect(str(own_apiserver.kubeconfig)) as client:
+        await install_gateway_api(client, "experimental")
+        said, _ = EXPERIMENTAL[name]
+        await taken_once(client, "default", name, said, {}, Split(weights=Weights(90, 10)))
+
+
+async def taken_once(
+    client: Client, namespace: str, name: str, service: Object, analysis: Object, split: Split
+) -> None:
+    """The route is taken as it is written, and the next look finds nothing to write."""
     owner: Any = gatewayed(**service)
     owner["metadata"]["namespace"] = namespace
     owner["spec"]["analysis"] |= analysis

@@ -133,6 +133,14 @@ FILTERS: dict[str, tuple[Object, Object]] = {
             "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}},
         },
     ),
+    "a static mirror": (
+        {"mirror": [{"backendRef": {"name": "audit", "port": 80}}]},
+        {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "audit", "port": 80}}},
+    ),
+}
+
+
+EXPERIMENTAL: dict[str, tuple[Object, Object]] = {
     "other origins": (
         {
             "corsPolicy": {
@@ -150,16 +158,13 @@ FILTERS: dict[str, tuple[Object, Object]] = {
             },
         },
     ),
-    "a static mirror": (
-        {"mirror": [{"backendRef": {"name": "audit", "port": 80}}]},
-        {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "audit", "port": 80}}},
-    ),
 }
+"""What only the experimental channel of Gateway API 1.4 has."""
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", FILTERS | EXPERIMENTAL)
 def test_filters(name: str) -> None:
-    said, expected = FILTERS[name]
+    said, expected = (FILTERS | EXPERIMENTAL)[name]
     assert rules(gatewayed(**said), split(0))[0]["filters"] == [expected]
 
 
