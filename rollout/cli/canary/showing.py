@@ -8,18 +8,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.live import Live
+from rich.console import RenderableType
 
 from rollout.cli.canary import render
 from rollout.cli.canary.explain import explain
 from rollout.cli.canary.outcome import Exit, outcome, sentence
 from rollout.cli.canary.reading import following, read_all, read_one
 from rollout.cli.canary.view import CanaryView
-from rollout.cli.printing import console, jsonable, out, quiet
-from rollout.cli.watching import ticking
+from rollout.cli.printing import jsonable, out, quiet
+from rollout.cli.watching import live, live_list
 from rollout.kube.client import Client
-
-_LIST_EVERY_SECONDS = 2.0
 
 
 async def show(client: Client, namespace: str, name: str, output: str) -> None:
@@ -56,29 +54,18 @@ async def explained(client: Client, namespace: str, name: str) -> None:
 async def follow(client: Client, namespace: str, name: str) -> None:
     """A live tree at a terminal; elsewhere a line whenever the state changes."""
     quiet()
-    screen = console()
     async with following(client, namespace, name) as views:
-        if not screen.is_terminal:
-            said = ""
-            async for view in views:
-                if (line := render.line(view)) != said:
-                    said = line
-                    print(line, flush=True)
-            return
-        with Live(console=screen, auto_refresh=False) as live:
-            async for view in ticking(views):
-                live.update(render.tree(view, _now()), refresh=True)
+        await live(views, render.line, lambda view: render.tree(view, _now()))
 
 
 async def follow_all(client: Client, namespace: str | None) -> None:
     """A live list."""
-    quiet()
-    with Live(console=console(), auto_refresh=False) as live:
-        while True:
-            views = await read_all(client, namespace)
-            table = render.listing(views, _now(), namespaces=namespace is None)
-            live.update(table, refresh=True)
-            await asyncio.sleep(_LIST_EVERY_SECONDS)
+
+    async def read() -> RenderableType:
+        views = await read_all(client, namespace)
+        return render.listing(views, _now(), namespaces=namespace is None)
+
+    await live_list(read)
 
 
 async def wait(client: Client, namespace: str, name: str, seconds: float) -> int:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import yaml
-from rich.live import Live
+from rich.console import RenderableType
 
 from rollout.api.kinds import CHAOS_EXPERIMENT
 from rollout.chaos.page import page
@@ -24,10 +24,8 @@ from rollout.cli.chaos.reading import (
 )
 from rollout.cli.chaos.view import ExperimentView, view
 from rollout.cli.printing import console, out, quiet
-from rollout.cli.watching import ticking
+from rollout.cli.watching import live, live_list
 from rollout.kube.client import Client
-
-_LIST_EVERY_SECONDS = 1.0
 
 
 async def show(client: Client, namespace: str, name: str, output: str) -> None:
@@ -50,27 +48,18 @@ async def show_all(client: Client, namespace: str | None, output: str) -> None:
 async def follow(client: Client, namespace: str, name: str) -> None:
     """A live picture at a terminal; elsewhere a line whenever the state changes."""
     quiet()
-    screen = console()
     async with following(client, namespace, name) as views:
-        if not screen.is_terminal:
-            said = ""
-            async for each in views:
-                said = _say(each, said)
-            return
-        with Live(console=screen, auto_refresh=False) as live:
-            async for each in ticking(views):
-                live.update(render.whole(each, _now()), refresh=True)
+        await live(views, render.line, lambda each: render.whole(each, _now()))
 
 
 async def follow_all(client: Client, namespace: str | None) -> None:
     """A live list."""
-    quiet()
-    with Live(console=console(), auto_refresh=False) as live:
-        while True:
-            views = await read_all(client, namespace)
-            table = render.listing(views, _now(), namespaces=namespace is None)
-            live.update(table, refresh=True)
-            await asyncio.sleep(_LIST_EVERY_SECONDS)
+
+    async def read() -> RenderableType:
+        views = await read_all(client, namespace)
+        return render.listing(views, _now(), namespaces=namespace is None)
+
+    await live_list(read)
 
 
 async def wait(
