@@ -214,6 +214,12 @@ async def test_volumes_may_be_empty_where_the_target_says_so() -> None:
             "Service", {"service": {"name": "shop", "port": 80}}, "spec.service.name", id="name"
         ),
         pytest.param(
+            "Service",
+            {"analysis": {"judge": {"method": "sequential"}}},
+            "spec.analysis.judge",
+            id="no workloads to compare",
+        ),
+        pytest.param(
             "DaemonSet",
             {"provider": "kubernetes", "analysis": {"replicaRatio": True}},
             "spec.analysis.replicaRatio",
