@@ -54,6 +54,15 @@ OBJECTS = [
     istio("VirtualService", "w", {"hosts": ["one", "x.example.com"], "http": [{"route": [{"destination": {"host": "fifth"}}]}]}),
     istio("VirtualService", "edge", {"hosts": ["e.example.com"], "gateways": ["g"], "http": [{"route": [{"destination": {"host": "one"}}]}]}),
     istio("Gateway", "g", {"selector": {"istio": "gw"}, "servers": [{"port": {"number": 8080, "name": "h", "protocol": "HTTP"}, "hosts": ["*"]}]}),
+    istio("VirtualService", "root", {"hosts": ["three"], "http": [{"delegate": {"name": "leaf"}, "match": [{"uri": {"prefix": "/a"}}]}]}),
+    istio("VirtualService", "leaf", {"http": [{"route": [{"destination": {"host": "one"}}], "match": [{"uri": {"prefix": "/a/b"}}]}]}),
+    istio("VirtualService", "private", {"hosts": ["three"], "exportTo": ["elsewhere", "."], "http": [{"route": [{"destination": {"host": "one"}}]}]}),
+    istio("VirtualService", "bytes", {"hosts": ["out.example.com"], "tls": [{"match": [{"sniHosts": ["out.example.com"]}], "route": [{"destination": {"host": "one"}}]}]}),
+    istio("ServiceEntry", "out", {"hosts": ["out.example.com"], "resolution": "DNS", "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}]}),
+    istio("ServiceEntry", "again", {"hosts": ["out.example.com", "fifth.shop"], "resolution": "STATIC", "exportTo": ["."], "ports": [
+        {"number": 443, "name": "tls", "protocol": "TLS"}, {"number": 80, "name": "http", "protocol": "HTTP"}],
+        "endpoints": [{"address": "192.0.2.1"}]}),
+    istio("DestinationRule", "hidden", {"host": "one", "exportTo": ["elsewhere"], "subsets": [{"name": "z", "labels": {"v": "3"}}]}),
 ]  # fmt: skip
 PROXIES = [("sidecar", "shop", "one", {"app": "one"}), ("router", "shop", "gw", {"istio": "gw"})]
 
