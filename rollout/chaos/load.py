@@ -92,6 +92,8 @@ def arguments(
         *("-timeout", f"{load.timeout.total_seconds():g}s", "-r", "0.001"),
         # What is broken from the first request on must be measured, not refused.
         *(() if load.grpc else ("-allow-initial-errors",)),
+        # What a slow service kept waiting is not sent in one go as soon as it is quick again.
+        "-nocatchup",
         *(("-uniform",) if load.uniform else ()),
         *(("-payload", load.payload) if load.payload is not None else ()),
         *(part for name, value in load.headers.items() for part in ("-H", f"{name}: {value}")),

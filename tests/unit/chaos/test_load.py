@@ -38,7 +38,7 @@ def load(**fields: Any) -> FortioLoad:
         ({"uniform": True}, "-uniform"),
         ({"headers": {"Host": "shop.example"}, "payload": "a b"}, "-payload a b -H Host: shop.exa"),
         ({"grpc": True}, "-grpc -ping shop.shop:80"),
-        ({}, "-allow-initial-errors http://shop.shop:80"),
+        ({}, "-allow-initial-errors -nocatchup http://shop.shop:80"),
     ],
     ids=str,
 )
