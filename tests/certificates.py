@@ -10,8 +10,10 @@ from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 class Authority:
@@ -28,9 +30,9 @@ class Authority:
         signed = builder.add_extension(constraints, critical=True).sign(self._key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *hosts: str) -> tuple[bytes, bytes]:
-        """A certificate for these DNS names, and its key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def issue(self, *hosts: str, key: Key | None = None) -> tuple[bytes, bytes]:
+        """A certificate for these DNS names, and its key, of curve P-256 where none is given."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
         alternatives = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
         builder = _builder(subject, self._name, key).add_extension(alternatives, critical=False)
@@ -42,9 +44,7 @@ class Authority:
         )
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

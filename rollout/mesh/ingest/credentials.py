@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from rollout.mesh.ingest.services import Json
 from rollout.mesh.model.credential import Credential
@@ -19,6 +20,8 @@ from rollout.mesh.model.credential import Credential
 _PAIRS = (("tls.crt", "tls.key"), ("cert", "key"))
 _AUTHORITIES = ("ca.crt", "cacert")
 _REVOKED = ("ca.crl", "crl")
+_LEAST_RSA = 2048
+_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _KEPT = frozenset({*(name for pair in _PAIRS for name in pair), *_AUTHORITIES, *_REVOKED})
 
 
@@ -88,6 +91,17 @@ def _check_pair(certificate: bytes, key: bytes, name: str) -> None:
         raise Unusable(f"{key_name} is not an unencrypted PEM key") from None
     if ours != theirs:
         raise Unusable(f"{key_name} is not the key of {name}")
+    if not _taken(private):
+        raise Unusable(
+            f"{key_name} is neither RSA of 2048 bits or more nor of curve P-256 to P-521"
+        )
+
+
+def _taken(private: Any) -> bool:
+    """Whether Envoy takes certificates of this kind; one that it refused would hold up all servers of its port."""
+    if isinstance(private, rsa.RSAPrivateKey):
+        return private.key_size >= _LEAST_RSA
+    return isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in _CURVES
 
 
 def _public(key: Any) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from rollout.mesh.ingest.credentials import Unusable, credential, trim_secret
-from tests.certificates import Authority, secret_data
+from tests.certificates import Authority, Key, secret_data
 
 AUTHORITY = Authority()
 CERTIFICATE, KEY = AUTHORITY.issue("a.example.com")
@@ -57,3 +58,24 @@ def test_of_a_secret_only_certificates_are_kept() -> None:
         "metadata": {"name": "n", "namespace": "s"},
         "data": {"tls.key": "eA=="},
     }
+
+
+@pytest.mark.parametrize(
+    ("key", "taken"),
+    [
+        (rsa.generate_private_key(65537, 2048), True),
+        (rsa.generate_private_key(65537, 1024), False),
+        (ec.generate_private_key(ec.SECP384R1()), True),
+        (ec.generate_private_key(ec.SECP256K1()), False),
+        (ed25519.Ed25519PrivateKey.generate(), False),
+    ],
+    ids=["RSA", "short RSA", "P-384", "another curve", "Ed25519"],
+)
+def test_keys_that_envoy_takes(key: Key, taken: bool) -> None:
+    certificate, written = AUTHORITY.issue("a.example.com", key=key)
+    secret = {"data": secret_data(tls_crt=certificate, tls_key=written)}
+    if taken:
+        assert credential(secret).key == written
+        return
+    with pytest.raises(Unusable, match="neither RSA of 2048 bits"):
+        credential(secret)
