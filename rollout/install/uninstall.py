@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from rollout.api.kinds import (
     CANARY,
+    CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     NAMESPACE,
@@ -17,7 +18,7 @@ from rollout.api.kinds import (
     Kind,
 )
 from rollout.install.errors import InstallError
-from rollout.install.inventory import KINDS, SELECTOR, described, is_ours
+from rollout.install.inventory import KINDS, MANAGED_BY, RELEASE, SELECTOR, described, is_ours
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object, Objects
@@ -25,6 +26,9 @@ from rollout.kube.objects import Object, Objects
 Say = Callable[[str], None]
 
 WEBHOOK_SECRETS = ("rollout-controller-webhook", "rollout-mesh-webhook")
+IDENTITY_SECRETS = ("istio-ca-secret", "rollout-mesh-roots")
+ROOTS = f"{MANAGED_BY}={RELEASE},istio.io/config=true"
+"""The mesh's roots, which it has put into every namespace."""
 POLL_SECONDS = 0.3
 
 
@@ -51,6 +55,8 @@ async def uninstall(
         found = await client.list(kind, namespace if kind.namespaced else None, SELECTOR)
         removed += await _remove(client, kind, found, timeout, say)
     removed += await _secrets(client, namespace)
+    roots = await client.list(CONFIG_MAP, label_selector=ROOTS)
+    removed += await _remove(client, CONFIG_MAP, roots, timeout, say)
     return removed + await _namespace(client, namespace, timeout, say)
 
 
@@ -110,9 +116,9 @@ async def _gone(client: Client, kind: Kind, obj: Object, timeout: float) -> None
 
 
 async def _secrets(client: Client, namespace: str) -> int:
-    """The webhooks' certificates, which the processes made for themselves."""
+    """The webhooks' certificates and the mesh's own authority, which the processes made for themselves."""
     removed = 0
-    for name in WEBHOOK_SECRETS:
+    for name in (*WEBHOOK_SECRETS, *IDENTITY_SECRETS):
         try:
             await client.delete(SECRET, namespace, name)
             removed += 1
