@@ -147,10 +147,14 @@ def _probe(probe: ProbeHistory, span: Span) -> Html:
         title,
         tag("figcaption", probe.description, class_="dim"),
         timeseries(probe, span),
-        tag("details", tag("summary", f"{len(probe.samples)} values"), values)
+        tag("details", tag("summary", _counted(len(probe.samples))), values)
         if probe.samples
         else None,
     )
+
+
+def _counted(values: int) -> str:
+    return "1 value" if values == 1 else f"{values} values"
 
 
 def _load(spec: ReportSpec) -> Html:

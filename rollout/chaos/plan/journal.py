@@ -12,6 +12,7 @@ from rollout.chaos.plan import steady
 from rollout.chaos.plan.snapshot import LoadPhase, RunView
 from rollout.chaos.plan.steady import AFTER, DURING, Question
 from rollout.chaos.probe import ProbePoint, ProbeResult
+from rollout.chaos.probes.reading import said
 from rollout.kube.objects import Object
 
 _MOST_SAMPLES: Final = 240
@@ -95,8 +96,8 @@ def _run(status: ExperimentStatus, run: RunView) -> Iterator[dict[str, Any]]:
         yield _activity(f"inject {status.fault}", status.injected_at)
     if run.killed is not None and status.injected_at is not None:
         killed = run.killed
-        said = ", ".join(killed.pods) + (f"; {killed.problem}" if killed.problem else "")
-        yield _activity("kill pods", status.injected_at, said, worked=bool(killed.pods))
+        names = ", ".join(killed.pods) + (f"; {killed.problem}" if killed.problem else "")
+        yield _activity("kill pods", status.injected_at, names, worked=bool(killed.pods))
     if run.load.phase is not LoadPhase.NONE and status.injected_at is not None:
         load = run.load
         worked = load.phase is not LoadPhase.FAILED
@@ -119,7 +120,7 @@ def _history(question: Question, samples: Sequence[ProbeResult]) -> dict[str, An
     mine = [each for each in samples if each.name == question.name]
     (found,), _ = steady.statuses((question,), samples)
     comparator = question.spec.comparator if question.spec else None
-    criteria = f"{comparator.criteria} {comparator.value}" if comparator else ""
+    criteria = f"{comparator.criteria} {said(comparator.value)}" if comparator else ""
     return {
         "name": question.name,
         "mode": question.mode,
