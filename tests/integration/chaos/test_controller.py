@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rollout.api.chaos import HALT_ANNOTATION, RUN_ANNOTATION
+from rollout.api.chaos import FINALIZER, HALT_ANNOTATION, RUN_ANNOTATION
 from rollout.api.kinds import CHAOS_EXPERIMENT, CHAOS_REPORT, NAMESPACE
-from rollout.kube.client import Client
 from rollout.kube.errors import Invalid
 from tests.integration.chaos.support import ChaosLab
 from tests.waiting import until
@@ -145,8 +144,16 @@ async def test_a_controller_that_ends_leaves_no_fault_and_the_next_says_so(
         await chaos_lab.create(duration="1h")
         await until(chaos_lab.faulted, "vouched for")
     assert not await chaos_lab.leases()
+    guarded = await chaos_lab.client.get(CHAOS_EXPERIMENT, chaos_lab.namespace, "slow")
+    assert guarded["metadata"]["finalizers"] == [FINALIZER]
     async with chaos_lab.controller():
         ended = await chaos_lab.phase("Error")
+
+        async def let_go() -> bool:
+            obj = await chaos_lab.client.get(CHAOS_EXPERIMENT, chaos_lab.namespace, "slow")
+            return not obj["metadata"].get("finalizers")
+
+        await until(let_go, "the finalizer is gone with the fault")
     assert ended["verdict"] == "Error"
     assert ended["reason"].startswith("controller lost")
     assert "LeaseExpired" in await chaos_lab.events()
@@ -230,17 +237,3 @@ async def test_a_paused_api_server_ends_the_fault(own_chaos_lab: ChaosLab) -> No
         ended = await lab.phase("Error")
         assert "controller lost: the API server took no renewal" in ended["reason"]
         assert not await lab.faulted()
-
-
-async def test_a_schedule_begins_runs_by_itself(chaos_lab: ChaosLab, client: Client) -> None:
-    async with chaos_lab.controller():
-        every_minute = {"cron": "* * * * *", "historyLimit": 1}
-        await chaos_lab.create(fault=None, steadyState=HELD, duration="1s", schedule=every_minute)
-        due = await until(lambda: _next(chaos_lab), "the next time is known")
-        ended = await chaos_lab.phase("Completed", seconds=90)
-        assert ended["lastScheduleTime"] == due
-        assert ended["nextScheduleTime"] > due
-
-
-async def _next(lab: ChaosLab) -> str | None:
-    return (await lab.status()).get("nextScheduleTime")

@@ -48,6 +48,7 @@ def test_a_run_from_beginning_to_end() -> None:
     assert status.history.passed_runs == 1
     conditions = {each.type: each.status for each in status.conditions}
     assert conditions == {"Selected": "True", "AllInjected": "True", "AllRecovered": "True"}
+    assert world.obj["metadata"]["finalizers"] == [], "nothing is left to undo"
     (report,) = world.reports
     assert report["metadata"]["name"] == f"slow-{status.run_id}" == status.report
     assert report["spec"]["status"] == "completed"
