@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -165,10 +166,15 @@ class Place:
 
 
 def put(path: Path, content: bytes) -> None:
-    """Whole or not at all, as kubelet does it."""
-    made = path.with_suffix(".new")
-    made.write_bytes(content)
-    made.replace(path)
+    """As kubelet's atomic writer does it: a new directory, to which one link is turned as a whole."""
+    made = Path(tempfile.mkdtemp(prefix="..", dir=path.parent))
+    made.chmod(0o755)
+    (made / path.name).write_bytes(content)
+    link = path.parent / "..data_tmp"
+    link.symlink_to(made.name)
+    link.rename(path.parent / "..data")
+    if not path.is_symlink():
+        path.symlink_to(Path("..data") / path.name)
 
 
 def encoded(value: bytes) -> str:
