@@ -94,9 +94,10 @@ def _judged(
     if experiment.spec.dry_run:
         return Verdict.PASS, status.reason
     for point in (DURING, AFTER):
-        for _, answer in steady.failed_at(asked, point, run.samples):
-            when = "was lost" if point is DURING else "did not come back"
-            return Verdict.FAIL, f"the steady state {when}: {answer.sentence}"
+        for question, answer in steady.failed_at(asked, point, run.samples):
+            lost = point is DURING or question.of_load
+            what = "was lost" if lost else "did not come back"
+            return Verdict.FAIL, f"the steady state {what}: {answer.sentence}"
     if run.load.phase is LoadPhase.FAILED:
         return Verdict.ERROR, f"the load failed: {run.load.problem}"
     if not faulted.is_injected(experiment, draft):

@@ -46,6 +46,11 @@ class Question:
     delay: timedelta = timedelta()
     stops: bool = False
 
+    @property
+    def of_load(self) -> bool:
+        """Whether it is about the load of the whole run, although it is asked when that is over."""
+        return self.spec is not None and self.spec.type == "fortio"
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

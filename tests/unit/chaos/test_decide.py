@@ -207,6 +207,20 @@ def test_load_alone() -> None:
     assert world.reports[0]["spec"]["load"] == {"RetCodes": {}}
 
 
+def test_what_the_load_tells_afterwards_is_of_the_fault() -> None:
+    probe = {
+        "name": "p99",
+        "type": "fortio",
+        "mode": "EOT",
+        "field": "p99",
+        "comparator": {"criteria": "<", "value": 1},
+    }
+    world = World(
+        obj=experiment(load={"fortio": {}}, steadyState={"probes": [probe]}), answer=answers(FAILED)
+    ).play()
+    assert world.status.reason == "the steady state was lost: p99 failed"
+
+
 def test_a_load_that_dies_ends_the_run() -> None:
     dead = LoadView(phase=LoadPhase.FAILED, problem="fortio cannot be started")
     world = World(obj=experiment(load={"fortio": {}}), load=dead).play()
