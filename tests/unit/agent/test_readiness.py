@@ -49,5 +49,10 @@ def test_once_ready_it_stays_so_without_its_admin_until_it_drains() -> None:
     assert readiness.problem() == "draining"
 
 
+def test_without_a_certificate_it_is_not_ready_and_says_so() -> None:
+    readiness = Readiness(1, missing=lambda: "no certificate: UNAVAILABLE")
+    assert readiness.problem() == "no certificate: UNAVAILABLE"
+
+
 def test_an_envoy_that_does_not_answer_is_not_ready() -> None:
     assert "does not answer" in Readiness(1).problem()

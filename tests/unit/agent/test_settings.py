@@ -36,6 +36,13 @@ def test_a_senseless_number_is_named(change: dict[str, str], message: str) -> No
         from_environment("sidecar", {**ENV, **change})
 
 
+def test_a_proxy_has_an_identity_unless_it_is_told_otherwise() -> None:
+    assert from_environment("sidecar", ENV).secured
+    assert not from_environment("sidecar", {**ENV, "CONTROL_PLANE_AUTH_POLICY": "NONE"}).secured
+    with pytest.raises(SettingsError, match="must be MUTUAL_TLS or NONE"):
+        from_environment("sidecar", {**ENV, "CONTROL_PLANE_AUTH_POLICY": "SOME"})
+
+
 def test_an_unknown_proxy_type_is_refused() -> None:
     with pytest.raises(SettingsError, match="waypoint"):
         from_environment("waypoint", ENV)
