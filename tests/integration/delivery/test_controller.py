@@ -135,11 +135,15 @@ async def test_bad_input_is_named_and_heals_by_itself(lab: Lab) -> None:
         assert blocked["reason"] == "QueryRefused"
         assert "spec.analysis.metrics[0].query" in blocked["message"]
         assert "parse error" in blocked["message"]
-        assert lab.weights[-1] == (90, 10)
+        await until(lambda: lab.weights[-1:] == [(90, 10)], "the first step, and no other")
         mended = {"spec": {"analysis": {"metrics": [errors()]}}}
         await lab.patch(CANARY, "catalog-release", mended)
         await until(lambda: lab.weights[-1] == (80, 20), "the next step")
-        assert await condition() is None
+
+        async def healed() -> bool:
+            return await condition() is None
+
+        await until(healed, "the status, which is written after the routes")
 
 
 async def test_idle_it_asks_for_nothing(own_apiserver: ApiServer, metrics_server: str) -> None:
