@@ -183,14 +183,14 @@ async def test_kill_9_leaves_no_fault_after_five_seconds(chaos_lab: ChaosLab) ->
         stderr=subprocess.DEVNULL,
     )
     try:
-        services = [f"svc-{index}" for index in range(5)]
+        services = [f"svc-{index}" for index in range(20)]
         for name in services:
             await chaos_lab.service(name)
             await chaos_lab.create(
                 name,
                 target={"service": name},
                 duration="1h",
-                blastRadius={"maxConcurrent": 10},
+                blastRadius={"maxConcurrent": 20},
             )
 
         async def all_of_them() -> bool:
@@ -212,7 +212,7 @@ async def test_kill_9_leaves_no_fault_after_five_seconds(chaos_lab: ChaosLab) ->
 
 async def test_many_started_and_stopped_leave_nothing(chaos_lab: ChaosLab) -> None:
     async with chaos_lab.controller():
-        for index in range(20):
+        for index in range(8):
             await chaos_lab.create(f"run-{index}", duration="1h")
             await chaos_lab.phase("Injecting", name=f"run-{index}")
             await chaos_lab.client.delete(CHAOS_EXPERIMENT, chaos_lab.namespace, f"run-{index}")
