@@ -60,9 +60,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     "customresourcedefinitions",
     namespaced=False,
 )
-TOKEN_REVIEW = Kind(
-    "authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False
-)
+TOKEN_REVIEW = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False)
 MUTATING_WEBHOOK = Kind(
     "admissionregistration.k8s.io",
     "v1",
