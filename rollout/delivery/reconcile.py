@@ -112,7 +112,7 @@ class Reconciler:
         self._due: dict[Key, datetime] = {}
         self._rest: dict[Key, datetime] = {}
         self._answers: dict[Key, tuple[datetime, Mapping[Check, Answer]]] = {}
-        self._moved: dict[Key, datetime] = {}
+        self._moved: dict[Key, tuple[datetime, datetime]] = {}
 
     async def reconcile(self, key: Key) -> bool:
         """One look. False asks the caller to look again after a back-off."""
@@ -165,14 +165,22 @@ class Reconciler:
         )
 
     def _exact(self, key: Key, status: Status) -> Status:
-        """The status with the very moment of its last step, where this process made it.
+        """The status with the very moment at which its last step was made, where this process made it.
 
-        Written times are whole seconds: by them, all canaries that moved within one would be due at the same instant.
+        Written times are whole seconds, and those of the decision: by them, all canaries that began together would be
+        due at the same instant again and again.
         """
-        moved = self._moved.get(key)
-        if moved is None or status.last_transition != moved.replace(microsecond=0):
+        written, made = self._moved.get(key, (None, None))
+        if made is None or status.last_transition != written:
             return status
-        return replace(status, last_transition=moved)
+        return replace(status, last_transition=made)
+
+    def _made(self, key: Key, seen: Snapshot, decision: Decision) -> None:
+        """A status was written."""
+        last = decision.status.last_transition
+        if last is not None:
+            made = last if last == seen.status.last_transition else self._clock()
+            self._moved[key] = last.replace(microsecond=0), made
 
     def _ask(self, key: Key, seen: Snapshot, decision: Decision) -> None:
         """Have hooks called that the decision waits for; forget what they, and checks, said once it waits for none."""
@@ -235,8 +243,7 @@ class Reconciler:
         if decision.alerts and isinstance(seen.canary, Canary):
             self._alert(seen.canary, decision.alerts)
         if decision.status != seen.status:
-            if decision.status.last_transition is not None:
-                self._moved[key] = decision.status.last_transition
+            self._made(key, seen, decision)
             log.info(
                 "canary moved",
                 canary=str(key),
