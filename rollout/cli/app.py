@@ -8,8 +8,8 @@ import typer
 
 from rollout.cli import analyzing, describing, injecting, installing, judge, serving
 from rollout.cli.canary import commands
-from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.chaos import commands as chaos
+from rollout.cli.errors import CommandFailed
 from rollout.cli.migrate import commands as migrate
 from rollout.cli.proxy import commands as proxy
 from rollout.install.errors import InstallError

@@ -36,7 +36,7 @@ def describe(
 ) -> None:
     """Say which services, rules, subsets and shares concern a pod or a service."""
     from rollout.cli import objects
-    from rollout.cli.canary.errors import CommandFailed
+    from rollout.cli.errors import CommandFailed
     from rollout.kube.client import Client
     from rollout.mesh.analysis.describe import describe_pod, describe_service
     from rollout.mesh.analysis.world import World

@@ -17,7 +17,7 @@ from rollout.api.kinds import (
     SERVICE,
     VIRTUAL_SERVICE,
 )
-from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.errors import CommandFailed
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Objects

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from rollout.api.canary.status import Phase
 from rollout.api.kinds import CANARY
-from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.canary.reading import following, read_canary
+from rollout.cli.errors import CommandFailed
 from rollout.delivery.phases.commands import COMMAND, Verb, refusal
 from rollout.delivery.records import CommandRecord
 from rollout.delivery.status import Status

@@ -175,8 +175,8 @@ def lint(
     """Validate Canaries, ChaosExperiments, MetricTemplates, AlertProviders and routes in files. Exit code 1 if anything is wrong."""
     import sys
 
-    from rollout.cli.canary.errors import CommandFailed
     from rollout.cli.canary.lint import lint as check
+    from rollout.cli.errors import CommandFailed
 
     ok, objects = True, 0
     for path in files:

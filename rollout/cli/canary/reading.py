@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from rollout.api.kinds import CANARY, POD, Kind
-from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.canary.view import CanaryView, pods_selector, view
+from rollout.cli.errors import CommandFailed
 from rollout.delivery.objects.metadata import primary_name
 from rollout.delivery.targets import target_of
 from rollout.kube.cache import Cache

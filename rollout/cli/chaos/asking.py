@@ -14,9 +14,9 @@ import yaml
 from rollout.api.chaos import HALT_ANNOTATION, RUN_ANNOTATION, ChaosExperiment
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import CHAOS_EXPERIMENT, NAMESPACE
-from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.chaos.reading import read_all, read_experiment
 from rollout.cli.chaos.view import ExperimentView, view
+from rollout.cli.errors import CommandFailed
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object

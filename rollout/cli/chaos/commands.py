@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollout.cli.canary.commands import lint
-from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.connecting import (
     Context,
     Everywhere,
@@ -18,6 +17,7 @@ from rollout.cli.connecting import (
     connected,
     connected_in,
 )
+from rollout.cli.errors import CommandFailed
 from rollout.cli.printing import Output, OutputOption
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from rollout.api.chaos import EXPERIMENT_LABEL, ChaosReport
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import CHAOS_EXPERIMENT, CHAOS_REPORT
-from rollout.cli.canary.errors import CommandFailed
 from rollout.cli.chaos.view import ExperimentView, view
+from rollout.cli.errors import CommandFailed
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound

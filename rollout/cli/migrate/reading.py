@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rollout.api.kinds import ALERT_PROVIDER, CANARY, DEPLOYMENT, Kind
-from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.errors import CommandFailed
 from rollout.cli.migrate.examine import examine
 from rollout.cli.migrate.finding import CanaryReport, Finding, Level
 from rollout.cli.migrate.flagger import Flagger, find

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.errors import CommandFailed
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "critical", "off")
 

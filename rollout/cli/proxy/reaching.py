@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rollout.api.kinds import POD
-from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.errors import CommandFailed
 from rollout.http.client import HttpClient, NoReplyError, Request
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound

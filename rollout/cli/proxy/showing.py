@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table as RichTable
 
-from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.errors import CommandFailed
 from rollout.cli.printing import columns, out
 from rollout.cli.proxy import dump, reaching
 from rollout.cli.proxy.levels import levels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout.cli.canary.errors import CommandFailed
+from rollout.cli.errors import CommandFailed
 from rollout.cli.proxy.levels import levels
 
 

@@ -1,4 +1,4 @@
-"""What a command about canaries says when it cannot do what was asked."""
+"""What a command says when it cannot do what was asked."""
 
 from __future__ import annotations
 
