@@ -13,8 +13,10 @@ from rollout.api.kinds import (
     DESTINATION_RULE,
     GATEWAY,
     NAMESPACE,
+    PEER_AUTHENTICATION,
     POD,
     SERVICE,
+    SERVICE_ENTRY,
     VIRTUAL_SERVICE,
 )
 from rollout.cli.errors import CommandFailed
@@ -24,7 +26,16 @@ from rollout.kube.objects import Objects
 
 Json = dict[str, Any]
 
-_KINDS = (NAMESPACE, SERVICE, POD, GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE)
+_KINDS = (
+    NAMESPACE,
+    SERVICE,
+    POD,
+    GATEWAY,
+    VIRTUAL_SERVICE,
+    DESTINATION_RULE,
+    SERVICE_ENTRY,
+    PEER_AUTHENTICATION,
+)
 
 
 def of_file(path: Path) -> list[Json]:

@@ -12,7 +12,8 @@ from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary, unsupported
 from rollout.api.chaos import ChaosExperiment
 from rollout.api.errors import FieldError, InvalidObject
-from rollout.api.istio import DestinationRule, Gateway, VirtualService
+from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, VirtualService
+from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
 
@@ -26,6 +27,8 @@ _MODELS: Mapping[tuple[str, str], type[Resource]] = {
         VirtualService,
         DestinationRule,
         Gateway,
+        ServiceEntry,
+        PeerAuthentication,
     )
 }
 

@@ -16,7 +16,7 @@ from rollout.api.errors import InvalidObject
 from rollout.api.metrictemplate import MetricTemplate
 from tests.unit.api.samples import BOOK, FULL, with_change
 
-Change = Callable[[Any], Any]
+Change = Callable[[Any], object]
 ROUTE = {"apiVersion": "networking.istio.io/v1beta1", "kind": "VirtualService", "name": "r"}
 
 
@@ -29,6 +29,14 @@ def refusals(obj: dict[str, Any]) -> list[str]:
 def judged(**judge: Any) -> Change:
     given = {"method": "sequential", **judge}
     return lambda spec: spec["analysis"].update(judge=given)
+
+
+def both(first: Change, second: Change) -> Change:
+    def change(spec: dict[str, Any]) -> None:
+        first(spec)
+        second(spec)
+
+    return change
 
 
 def counted(spec: dict[str, Any], **analysis: Any) -> None:
@@ -93,9 +101,9 @@ def test_it_cannot_be_changed() -> None:
         pytest.param(judged(tolerance=1), "spec.analysis.judge.tolerance: 1 is not from 0.0001 to 0.5 (give a part of 1, like 0.01)", id="everything tolerated"),
         pytest.param(judged(maxDuration="1s"), "spec.analysis.judge.maxDuration: 1s is too short for any decision (give at least 10s)", id="no time"),
         pytest.param(judged(onInconclusive="guess"), "spec.analysis.judge.onInconclusive: is not a known value (use 'pause', 'promote' or 'rollback')", id="a guess"),
-        pytest.param(lambda s: (judged()(s), s["analysis"].update(metrics=[{"name": "x", "query": "y"}])), "spec.analysis.judge: has no metric whose requests are counted (add request-success-rate or request-duration to metrics)", id="nothing to judge"),
-        pytest.param(lambda s: (judged()(s), counted(s, match=[{"headers": {"x": {"exact": "y"}}}])), "spec.analysis.judge: is not for A/B tests: requests that were chosen for one arm prove nothing (remove it, or match)", id="judge of an A/B test"),
-        pytest.param(lambda s: (judged()(s), counted(s)), "spec.analysis.judge: needs requests of the same kind for both arms, which blue/green has none of (set mirror, or stepWeight in place of iterations)", id="judge of blue/green"),
+        pytest.param(both(judged(), lambda s: s["analysis"].update(metrics=[{"name": "x", "query": "y"}])), "spec.analysis.judge: has no metric whose requests are counted (add request-success-rate or request-duration to metrics)", id="nothing to judge"),
+        pytest.param(both(judged(), lambda s: counted(s, match=[{"headers": {"x": {"exact": "y"}}}])), "spec.analysis.judge: is not for A/B tests: requests that were chosen for one arm prove nothing (remove it, or match)", id="judge of an A/B test"),
+        pytest.param(both(judged(), counted), "spec.analysis.judge: needs requests of the same kind for both arms, which blue/green has none of (set mirror, or stepWeight in place of iterations)", id="judge of blue/green"),
         pytest.param(lambda s: s["analysis"]["metrics"].append({"name": "x", "query": "y", "direction": "increase"}), "spec.analysis.metrics[2].direction: is for judge, which is not set (set judge, or remove it)", id="a direction without a judge"),
         pytest.param(lambda s: s["analysis"]["metrics"][0].update(direction="increase"), "spec.analysis.metrics[0].direction: is known for request-success-rate, whose requests are counted (remove it)", id="direction of a built-in metric"),
         pytest.param(lambda s: s["analysis"].update(metrics={}), 'spec.analysis.metrics: must be a list (write its items below it, each after "- ")', id="map for a list"),

@@ -1,0 +1,69 @@
+"""What an operator looks at when something is wrong in the mesh: each command on the real cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from e2e.lab import CLUSTER, NAMESPACE, Lab
+
+HOST = f"catalog.{NAMESPACE}.svc.cluster.local"
+MISTAKE = f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: mistaken, namespace: {NAMESPACE}}}
+spec:
+  hosts: [mistaken]
+  http: [{{route: [{{destination: {{host: catalog, subset: nowhere}}}}]}}]
+"""
+
+
+def rollout(*arguments: str, code: int = 0) -> str:
+    """What the command prints; its exit code is the one expected."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rollout.cli.main", *arguments,
+         "--kubeconfig", str(CLUSTER / "kubeconfig"), "-n", NAMESPACE],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def rows(*arguments: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(rollout(*arguments, "-o", "json"))
+    return found
+
+
+def test_proxies_show_what_they_have_and_should_have(lab: Lab, tmp_path: Path) -> None:
+    proxies = {each["proxy"]: each for each in rows("proxy", "status")}
+    assert all(each["synced"] for each in proxies.values()), proxies
+    pod = next(name.split(".")[0] for name in proxies if name.startswith("catalog-primary-"))
+    assert "has all that it should have" in rollout("proxy", "status", pod)
+    routes = rows("proxy", "config", "routes", pod, "--match", "catalog-primary")
+    assert any("100% outbound|" in each["DESTINATION"] for each in routes), routes
+    [cluster] = rows("proxy", "config", "clusters", pod, "--match", HOST, "--match", "outbound")
+    assert cluster["TYPE"] == "EDS"
+    assert "HEALTHY" in {each["STATUS"] for each in rows("proxy", "config", "endpoints", pod)}
+    assert "router: debug" in rollout("proxy", "log", pod, "--level", "router:debug")
+
+    assert "VirtualService: " in rollout("describe", "service", "catalog")
+    assert f"Service: {NAMESPACE}/catalog-primary" in rollout("describe", "pod", pod)
+
+    mistake = tmp_path / "mistake.yaml"
+    mistake.write_text(MISTAKE)
+    [found] = [each for each in json.loads(rollout("analyze", str(mistake), "-o", "json", code=1))
+               if each["level"] == "Error"]  # fmt: skip
+    assert (found["code"], found["object"]) == ("IST0101", f"VirtualService {NAMESPACE}/mistaken")
+
+    plain = tmp_path / "plain.yaml"
+    plain.write_text(
+        yaml.safe_dump(lab.kubectl.json("get", "deployment", "catalog", "-n", NAMESPACE))
+    )
+    proxied = yaml.safe_load(rollout("inject", "-f", str(plain)))
+    names = [each["name"] for each in proxied["spec"]["template"]["spec"]["initContainers"]]
+    assert "istio-proxy" in names
