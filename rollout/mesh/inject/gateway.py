@@ -15,6 +15,7 @@ Json = dict[str, Any]
 
 TEMPLATES = "inject.istio.io/templates"
 _AUTO = "auto"
+_IMAGE = ("image", "imagePullPolicy")
 _NOT_OURS = ("restartPolicy", "lifecycle")
 
 
@@ -31,8 +32,9 @@ def gateway_container(written: Json, config: InjectionConfig, workload: Workload
     made = {key: value for key, value in made.items() if key not in _NOT_OURS}
     made["args"] = ["agent", "proxy", "router"]
     own = {key: value for key, value in written.items() if value not in (None, [], {})}
-    if own.get("image") in {_AUTO, ""}:
-        del own["image"]
+    if own.get("image", _AUTO) == _AUTO:
+        # The API server has given `auto`, which has no tag, the policy Always: nobody asked for it.
+        own = {key: value for key, value in own.items() if key not in _IMAGE}
     return {
         **made,
         **own,

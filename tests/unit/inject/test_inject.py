@@ -303,10 +303,13 @@ def test_a_sidecar_proves_who_it_is() -> None:
 def test_a_gateway_is_its_pods_own_container() -> None:
     ports = [{"name": "https", "containerPort": 8443}]
     env = [{"name": "PROXY_LOG_LEVEL", "value": "debug"}]
-    patched = injected(gateway_pod(ports=ports, env=env))
+    patched = injected(gateway_pod(ports=ports, env=env, imagePullPolicy="Always"))
     (proxy,) = patched["spec"]["containers"]
     assert "initContainers" not in patched["spec"]
     assert (proxy["image"], proxy["args"]) == ("rollout:1", ["agent", "proxy", "router"])
+    assert proxy["imagePullPolicy"] == "IfNotPresent", (
+        "the API server's default for an image without a tag"
+    )
     assert "restartPolicy" not in proxy
     assert env_of(proxy)["PROXY_LOG_LEVEL"]["value"] == "debug"
     assert env_of(proxy)["DISCOVERY_ADDRESS"]["value"] == CONFIG.discovery_address
