@@ -21,7 +21,7 @@ from rollout.mesh.agent.plainhttp import HttpError, ask
 
 ENV = dict(
     os.environ, POD_NAME="catalog-1", POD_NAMESPACE="shop", INSTANCE_IP="10.1.1.1",
-    INSTANCE_IPS="10.1.1.1", DISCOVERY_ADDRESS="127.0.0.1:15010",
+    INSTANCE_IPS="10.1.1.1", DISCOVERY_ADDRESS="127.0.0.1:15010", CONTROL_PLANE_AUTH_POLICY="NONE",
 )
 AGENT = [sys.executable, "-m", "rollout.mesh.agent"]
 

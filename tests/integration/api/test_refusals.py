@@ -37,7 +37,7 @@ def webhook_configuration(namespace: str, port: int) -> Object:
     data = {
         "Release": {"Name": "rollout", "Namespace": namespace, "Service": "test"},
         "Chart": {"AppVersion": "0"},
-        "Values": {},
+        "Values": {"chaos": {"enabled": False}},
     }
     made: Object = yaml.safe_load(render_chart(files, data)["controller/webhook.yaml"])
     made["metadata"]["name"] = namespace
