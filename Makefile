@@ -39,7 +39,8 @@ test: lint ## Every test that needs no cluster, those on a real API server, Envo
 
 .PHONY: e2e
 e2e: venv ## The scenarios on the real cluster, the demo's first
-	.venv/bin/pytest -q --timeout 600 e2e
+	.venv/bin/pytest -q --timeout 600 -m "not alone" -n 3 e2e
+	.venv/bin/pytest -q --timeout 600 -m alone e2e
 
 .PHONY: demo
 demo: venv ## Everything from nothing: a canary promoted, then a bad one rolled back

@@ -1,4 +1,8 @@
-"""The scenarios share one cluster; each gets the application freshly deployed and initialized."""
+"""The scenarios share one cluster; those of the demo's application get it freshly deployed and initialized.
+
+Those marked `alone` kill what all use, count requests, or measure; the others keep to namespaces of their own and run
+beside each other.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from e2e.cluster.build import locked
 from e2e.kubectl import until
 from e2e.lab import NAMESPACE, Lab
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Lab:
-    return Lab.prepare()
+    with locked("scenarios"):
+        return Lab.prepare()
 
 
 @pytest.fixture

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from e2e.kubectl import until
 from e2e.lab import DEMO, NAMESPACE, Lab
+
+pytestmark = pytest.mark.alone
 
 PODINFO_ERRORS = ("400", "409", "500")  # what --random-error answers with
 PROMOTED = [

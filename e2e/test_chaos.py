@@ -24,6 +24,8 @@ import yaml
 from e2e.kubectl import KubectlError, until
 from e2e.lab import CLUSTER, GATEWAY_PORT, ROOT, Lab
 
+pytestmark = pytest.mark.alone
+
 EXPERIMENTS = ROOT / "chaos"
 APP = ROOT / "e2e" / "chaos" / "app.yaml"
 QUEUES = 2
@@ -83,7 +85,7 @@ class System:
 
 STRONG = System()
 CASES: dict[str, tuple[System, System]] = {
-    "retry-storm": (STRONG, System(attempts=10)),
+    "retry-storm": (STRONG, System(attempts=10, timeout="5s")),
     "delay": (STRONG, System(timeout="200ms")),
     "http-500": (STRONG, System(attempts=0)),
     "abort-by-header": (STRONG, System(sets={"x-user": "test-all"})),

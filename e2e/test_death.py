@@ -9,6 +9,8 @@ import pytest
 from e2e.kubectl import until
 from e2e.lab import Lab
 
+pytestmark = pytest.mark.alone
+
 GONE_SECONDS = 60
 
 

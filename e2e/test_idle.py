@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from e2e.lab import Lab
+
+pytestmark = pytest.mark.alone
 
 QUIET_SECONDS = 60
 

@@ -10,6 +10,8 @@ import pytest
 from e2e.judged import Judged, calling
 from e2e.lab import Lab
 
+pytestmark = pytest.mark.alone
+
 RATE = 100
 
 

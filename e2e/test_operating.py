@@ -8,9 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from e2e.lab import CLUSTER, NAMESPACE, Lab
+
+pytestmark = pytest.mark.alone
 
 HOST = f"catalog.{NAMESPACE}.svc.cluster.local"
 MISTAKE = f"""
@@ -45,7 +48,10 @@ def test_proxies_show_what_they_have_and_should_have(lab: Lab, tmp_path: Path) -
     pod = next(name.split(".")[0] for name in proxies if name.startswith("catalog-primary-"))
     assert "has all that it should have" in rollout("proxy", "status", pod)
     routes = rows("proxy", "config", "routes", pod, "--match", "catalog-primary")
-    assert any("100% outbound|" in each["DESTINATION"] for each in routes), routes
+    assert any(
+        each["DOMAINS"] == "catalog.localhost" and "outbound|80||" in each["DESTINATION"]
+        for each in routes
+    ), routes
     [cluster] = rows("proxy", "config", "clusters", pod, "--match", HOST, "--match", "outbound")
     assert cluster["TYPE"] == "EDS"
     assert "HEALTHY" in {each["STATUS"] for each in rows("proxy", "config", "endpoints", pod)}
