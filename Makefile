@@ -35,7 +35,7 @@ format: venv ## Format the code and mend what can be mended mechanically
 .PHONY: test
 test: lint ## Every test that needs no cluster, those on a real API server, Envoy and Prometheus included
 	@$(PY) -m e2e.cluster build kubernetes prometheus fortio helm
-	.venv/bin/pytest -q -n 2 --dist loadgroup tests
+	.venv/bin/pytest -q -n 3 --dist loadgroup tests
 
 .PHONY: e2e
 e2e: venv ## The scenarios on the real cluster, the demo's first

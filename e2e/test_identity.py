@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -86,7 +87,7 @@ def test_from_both_to_mutual_tls_alone_no_request_of_the_mesh_is_lost(mesh: Lab)
         "--",
         *load,
     ]
-    environment = {"KUBECONFIG": str(mesh.kubectl.kubeconfig)}
+    environment = {**os.environ, "KUBECONFIG": str(mesh.kubectl.kubeconfig)}
     with (
         steady_load(mesh.fortio, GATEWAY, host=HOST, qps=100, limit_seconds=60) as edge,
         subprocess.Popen(

@@ -20,7 +20,6 @@ from rollout.mesh.translate.leasedfaults import OUTBOUND
 from rollout.mesh.xds.wire import Encoder, Request
 from tests.meshworld import Json
 
-BEGIN = datetime.now(UTC)
 NODE = {"id": "router~10.0.0.1~gateway-1.edge~edge.svc.cluster.local", "metadata": {}}
 
 
@@ -28,6 +27,7 @@ class Scene:
     """A gateway that has asked for its slots."""
 
     def __init__(self) -> None:
+        self.begin = datetime.now(UTC)
         registry = Registry()
         feed = Feed(registry, slices_of=lambda _ns, _name: (), pod_of=lambda _ns, _name: None)
         hub = Hub(registry, feed, lambda _ns, _name: None, Metrics())
@@ -58,8 +58,8 @@ class Scene:
             "status": {
                 "phase": phase,
                 "runID": "1",
-                "startedAt": BEGIN.isoformat(),
-                "expiresAt": (BEGIN + timedelta(seconds=seconds)).isoformat(),
+                "startedAt": self.begin.isoformat(),
+                "expiresAt": (self.begin + timedelta(seconds=seconds)).isoformat(),
             },
         }
         self.keeper.on_experiment(_change(CHAOS_EXPERIMENT, name, obj))
@@ -68,7 +68,7 @@ class Scene:
         runs = json.dumps([f"shop/{each}/1" for each in experiments])
         obj = {
             "metadata": {"annotations": {ACTIVE_ANNOTATION: runs}},
-            "spec": {"renewTime": (BEGIN + timedelta(seconds=second)).isoformat()},
+            "spec": {"renewTime": (self.begin + timedelta(seconds=second)).isoformat()},
         }
         self.keeper.on_lease(_change(LEASE, name, obj))
 
