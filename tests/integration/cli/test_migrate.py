@@ -18,7 +18,7 @@ FLAGGERS = {"lastAppliedSpec": "5474b9f6c4", "lastPromotedSpec": "5474b9f6c4"}
 
 async def flagger(lab: Lab, replicas: int) -> None:
     """A Deployment of Flagger in the test's namespace."""
-    obj: Any = deployment("ghcr.io/fluxcd/flagger:1.44.0", replicas)
+    obj: Any = deployment("registry.example/fluxcd/flagger:1.44.0", replicas)
     obj["metadata"] = {"name": "flagger", "namespace": lab.namespace}
     container = obj["spec"]["template"]["spec"]["containers"][0]
     container["args"] = ["-mesh-provider=istio", "-metrics-server=http://prometheus:9090"]

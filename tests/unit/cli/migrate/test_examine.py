@@ -143,7 +143,7 @@ def test_what_is_refused_is_held() -> None:
 
 def test_flagger_that_runs() -> None:
     flags = ("-mesh-provider=linkerd", "-metrics-server=http://p", "-ingress-class=nginx")
-    (found,) = find([flagger_at("ghcr.io/fluxcd/flagger:1.44.0", 1, *flags), deployment()])
+    (found,) = find([flagger_at("registry.example/fluxcd/flagger:1.44.0", 1, *flags), deployment()])
     assert found.carried == ("--mesh-provider=linkerd", "--metrics-server=http://p")
     said = [(each.level, str(each.about)) for each in found.findings()]
     assert [level for level, _ in said] == [Level.DIFFERS, Level.REFUSED, Level.DIFFERS, Level.NOTE]
@@ -151,7 +151,7 @@ def test_flagger_that_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "image", ["ghcr.io/fluxcd/flagger-loadtester:0.34.0", "flagger-ui", "x/flagger/other:1"]
+    "image", ["registry.example/fluxcd/flagger-loadtester:0.34.0", "flagger-ui", "x/flagger/other:1"]
 )
 def test_what_is_not_flagger(image: str) -> None:
     assert find([flagger_at(image)]) == ()
