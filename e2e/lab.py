@@ -128,6 +128,12 @@ class Lab:
         os.kill(process, signal.SIGKILL)
         return process
 
+    def renew(self, component: str) -> None:
+        """A new pod of the component, ready: kubelet makes one that was killed often wait longer each time."""
+        name = f"deployment/rollout-{component}"
+        self.kubectl.run("rollout", "restart", name, "-n", SYSTEM)
+        self.kubectl.run("rollout", "status", name, "-n", SYSTEM, "--timeout=90s", timeout=100)
+
     @contextmanager
     def apiserver_gone(self) -> Iterator[None]:
         """The API server answers nobody while the block lasts: its process stands still."""

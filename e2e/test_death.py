@@ -16,6 +16,7 @@ GONE_SECONDS = 60
 
 @pytest.mark.parametrize("component", ["controller", "mesh"])
 def test_a_killed_component_changes_neither_outcome_nor_traffic(lab: Lab, component: str) -> None:
+    lab.renew(component)
     kills = []
     with lab.load(qps=200, limit_seconds=300) as steady:
         lab.release("6.9.1")
