@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.connecting import Context, Everywhere, Kubeconfig, Namespace, connected_in
-from rollout.cli.installing import SYSTEM
+from rollout.cli.connecting import (
+    SYSTEM,
+    Context,
+    Everywhere,
+    Kubeconfig,
+    Namespace,
+    SystemNamespace,
+    connected_in,
+)
 from rollout.cli.printing import Output, OutputOption, columns, out
 
 
@@ -30,9 +37,7 @@ def analyze(
     cluster: Annotated[
         bool, typer.Option("--use-kube/--no-use-kube", help="Whether to look at the cluster too.")
     ] = True,
-    system: Annotated[
-        str, typer.Option("--system-namespace", help="Where the control plane runs.")
-    ] = SYSTEM,
+    system: SystemNamespace = SYSTEM,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Find what is wrong with the mesh's objects; exit code 1 where requests fail for it, 0 for mere hints."""

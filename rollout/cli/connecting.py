@@ -18,6 +18,12 @@ Namespace = Annotated[
     str, typer.Option("--namespace", "-n", help="The namespace; else the context's.")
 ]
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces.")]
+SystemNamespace = Annotated[
+    str, typer.Option("--system-namespace", help="Where rollout itself runs.")
+]
+
+SYSTEM = "rollout-system"
+"""Where rollout runs unless it was installed elsewhere."""
 
 T = TypeVar("T")
 

@@ -7,8 +7,14 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.connecting import Context, Kubeconfig, Namespace, connected_in
-from rollout.cli.installing import SYSTEM
+from rollout.cli.connecting import (
+    SYSTEM,
+    Context,
+    Kubeconfig,
+    Namespace,
+    SystemNamespace,
+    connected_in,
+)
 
 
 class What(StrEnum):
@@ -30,9 +36,7 @@ def describe(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",
-    system: Annotated[
-        str, typer.Option("--system-namespace", help="Where the control plane runs.")
-    ] = SYSTEM,
+    system: SystemNamespace = SYSTEM,
 ) -> None:
     """Say which services, rules, subsets and shares concern a pod or a service."""
     from rollout.cli import objects

@@ -8,8 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from rollout.cli.connecting import Context, Kubeconfig, Namespace, connected_in
-from rollout.cli.installing import SYSTEM
+from rollout.cli.connecting import (
+    SYSTEM,
+    Context,
+    Kubeconfig,
+    Namespace,
+    SystemNamespace,
+    connected_in,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -25,9 +31,7 @@ def inject(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",
-    system: Annotated[
-        str, typer.Option("--system-namespace", help="Where the control plane runs.")
-    ] = SYSTEM,
+    system: SystemNamespace = SYSTEM,
 ) -> None:
     """Print a file's objects with proxies in their pods, for namespaces that are not labelled for it."""
     import yaml

@@ -9,12 +9,10 @@ from typing import Annotated, TypeVar
 import typer
 
 from rollout import __version__
-from rollout.cli.connecting import Context, Kubeconfig, connected
+from rollout.cli.connecting import SYSTEM, Context, Kubeconfig, connected
 
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where rollout itself runs.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for what was asked.", min=1)]
-
-SYSTEM = "rollout-system"
 
 T = TypeVar("T")
 

@@ -28,6 +28,14 @@ class Output(StrEnum):
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="text, json or yaml.")]
 
 
+def text_only(kind: str, output: Output, *, watch: bool) -> None:
+    """Refuse to watch in a form that is for programs, which have kubectl for it."""
+    if watch and output is not Output.TEXT:
+        raise typer.BadParameter(
+            f"--watch shows text; for machines, use `kubectl get {kind} -w -o json`"
+        )
+
+
 def out(text: RenderableType, data: Any, output: str) -> None:
     """Print either the text or the data, which is JSON's already (see `jsonable`)."""
     if output == Output.JSON:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rollout.cli.connecting import Context, Everywhere, Kubeconfig, Namespace, connected_in
-from rollout.cli.printing import Output, OutputOption
+from rollout.cli.printing import Output, OutputOption, text_only
 
 Name = Annotated[str, typer.Argument(help="The Canary.")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the controller's answer.", min=0)]
@@ -38,10 +38,7 @@ def get(
 
     if everywhere and name:
         raise typer.BadParameter("a name and --all-namespaces exclude each other")
-    if watch and output is not Output.TEXT:
-        raise typer.BadParameter(
-            "--watch shows text; for machines, use `kubectl get canary -w -o json`"
-        )
+    text_only("canary", output, watch=watch)
 
     async def work(client: Client, where: str) -> None:
         if name and watch:

@@ -10,15 +10,17 @@ import typer
 
 from rollout.cli.canary.commands import lint
 from rollout.cli.connecting import (
+    SYSTEM,
     Context,
     Everywhere,
     Kubeconfig,
     Namespace,
+    SystemNamespace,
     connected,
     connected_in,
 )
 from rollout.cli.errors import CommandFailed
-from rollout.cli.printing import Output, OutputOption
+from rollout.cli.printing import Output, OutputOption, text_only
 
 if TYPE_CHECKING:
     from rollout.kube.client import Client
@@ -28,7 +30,6 @@ Watch = Annotated[
     bool, typer.Option("--watch", "-w", help="Go on showing what changes, until Ctrl-C.")
 ]
 Wait = Annotated[float, typer.Option(help="Seconds to wait until it is over.", min=0)]
-SystemNamespace = Annotated[str, typer.Option(help="The namespace of rollout's controller.")]
 
 _SPARE_SECONDS = 120.0
 
@@ -108,7 +109,7 @@ def list_(
     """List the experiments: phase, verdict, fault, time left and evidence."""
     from rollout.cli.chaos import showing
 
-    _text_only(output, watch=watch)
+    text_only("chaos", output, watch=watch)
 
     async def work(client: Client, where: str) -> None:
         if watch:
@@ -131,7 +132,7 @@ def get(
     """Show one experiment with its probes."""
     from rollout.cli.chaos import showing
 
-    _text_only(output, watch=watch)
+    text_only("chaos", output, watch=watch)
 
     async def work(client: Client, where: str) -> None:
         if watch:
@@ -183,7 +184,7 @@ def halt(
     ] = False,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
-    system_namespace: SystemNamespace = "rollout-system",
+    system_namespace: SystemNamespace = SYSTEM,
     wait: Wait = 30,
 ) -> None:
     """End every run in the cluster now, and let none begin before `resume`."""
@@ -202,7 +203,7 @@ def resume(
     *,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
-    system_namespace: SystemNamespace = "rollout-system",
+    system_namespace: SystemNamespace = SYSTEM,
 ) -> None:
     """Let experiments run again after `halt --all`."""
     from rollout.cli.chaos import asking
@@ -241,10 +242,3 @@ def report(
     except OSError as error:
         raise CommandFailed(f"cannot write {file}: {error}") from error
     print(f"written to {file}")
-
-
-def _text_only(output: Output, *, watch: bool) -> None:
-    if watch and output is not Output.TEXT:
-        raise typer.BadParameter(
-            "--watch shows text; for machines, use `kubectl get chaos -w -o json`"
-        )

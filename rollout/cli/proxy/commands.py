@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
-from rollout.cli.connecting import Context, Kubeconfig, Namespace, connected_in
-from rollout.cli.installing import SYSTEM
+from rollout.cli.connecting import (
+    SYSTEM,
+    Context,
+    Kubeconfig,
+    Namespace,
+    SystemNamespace,
+    connected_in,
+)
 from rollout.cli.printing import Output, OutputOption
 
 Pod = Annotated[str, typer.Argument(help="The proxy's pod.")]
-System = Annotated[str, typer.Option("--system-namespace", help="Where the control plane runs.")]
 
 app = typer.Typer(
     help="Look into proxies: what they have, what they should have, how much they log.",
@@ -41,7 +46,7 @@ def status(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",
-    system: System = SYSTEM,
+    system: SystemNamespace = SYSTEM,
     output: OutputOption = Output.TEXT,
 ) -> None:
     """List the connected proxies and whether they have what they should; of one, name what differs (exit code 1)."""

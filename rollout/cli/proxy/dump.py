@@ -23,7 +23,9 @@ def clusters(dump: Json) -> Table:
     """Every cluster by what its name says: host, port, subset, direction."""
     rows = (
         (*_named(cluster["name"]), _kind(cluster))
-        for cluster in _resources(dump, "Clusters", "cluster", "static", "dynamic_active")
+        for cluster in _resources(
+            dump, "Clusters", "cluster", "static_clusters", "dynamic_active_clusters"
+        )
     )
     return Table(("HOST", "PORT", "SUBSET", "DIRECTION", "TYPE"), tuple(sorted(set(rows))))
 
@@ -42,7 +44,12 @@ def routes(dump: Json) -> Table:
     """Every rule, in the order in which they are tried, and the shares of its destinations."""
     rows = tuple(
         (config["name"], host["name"], ", ".join(host["domains"][:2]), *_rule(route))
-        for config in sorted(_route_configurations(dump), key=lambda each: each.get("name", ""))
+        for config in sorted(
+            _resources(
+                dump, "Routes", "route_config", "static_route_configs", "dynamic_route_configs"
+            ),
+            key=lambda each: each.get("name", ""),
+        )
         if config.get("name")
         for host in config.get("virtual_hosts") or ()
         for route in host.get("routes") or (_NO_ROUTE,)
@@ -131,10 +138,10 @@ def _sections(dump: Json, kind: str) -> Iterator[Json]:
             yield section
 
 
-def _resources(dump: Json, kind: str, key: str, *states: str) -> Iterator[Json]:
+def _resources(dump: Json, kind: str, key: str, *lists: str) -> Iterator[Json]:
     for section in _sections(dump, kind):
-        for state in states:
-            for each in section.get(f"{state}_{kind.lower()}") or ():
+        for name in lists:
+            for each in section.get(name) or ():
                 yield each[key]
 
 
@@ -145,13 +152,6 @@ def _listeners(dump: Json) -> Iterator[Json]:
         for each in section.get("dynamic_listeners") or ():
             if "active_state" in each:
                 yield each["active_state"]["listener"]
-
-
-def _route_configurations(dump: Json) -> Iterator[Json]:
-    for section in _sections(dump, "Routes"):
-        for state in ("static_route_configs", "dynamic_route_configs"):
-            for each in section.get(state) or ():
-                yield each["route_config"]
 
 
 def _named(name: str) -> tuple[str, str, str, str]:
