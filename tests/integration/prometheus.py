@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +46,35 @@ def prometheus(*targets: str) -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def served(page: bytes | Callable[[], str], status: int = 200, wait: float = 0) -> Iterator[str]:
+    """`host:port` of a server that answers every request with this page, or with what it says then."""
+    released = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            released.wait(wait)
+            body = page if isinstance(page, bytes) else page().encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def _until_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

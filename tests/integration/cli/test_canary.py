@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout.api.kinds import CANARY, DEPLOYMENT, POD, SERVICE_ACCOUNT
+from rollout.api.kinds import CANARY, DEPLOYMENT
 from tests.integration.apiserver import ApiServer
 from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
@@ -108,33 +108,12 @@ async def test_a_revision_is_paused_resumed_aborted_retried_and_promoted(
 
 async def test_what_is_seen_of_a_rollout(lab: Lab, cli: Cli) -> None:
     name = "catalog-release"
-    account = {"metadata": {"name": "default", "namespace": lab.namespace}}
-    await lab.client.create(SERVICE_ACCOUNT, account)
     async with lab.controller():
         await lab.phase("Initialized")
         watching = asyncio.ensure_future(cli_for(cli, 8.0, "get", name, "-w"))
         await progressing(lab, "catalog:2", 2)
         await lab.patch(CANARY, name, {"spec": {"suspend": True}})
-        pod = {
-            "metadata": {
-                "name": "catalog-x",
-                "namespace": lab.namespace,
-                "labels": {"app": "catalog"},
-            },
-            "spec": {"containers": [{"name": "catalog", "image": "catalog:2"}]},
-        }
-        await lab.client.create(POD, pod)
-        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no\x1b[31m such image"}}
-        container = {
-            "name": "catalog",
-            "ready": False,
-            "restartCount": 0,
-            "image": "",
-            "imageID": "",
-            "state": waiting,
-        }
-        status = {"status": {"phase": "Pending", "containerStatuses": [container]}}
-        await lab.patch(POD, "catalog-x", status, subresource="status")
+        await lab.failing_pod("no\x1b[31m such image")
         tree = (await cli("get", name)).out
         assert "⧉ catalog (canary)" in tree
         assert "ImagePullBackOff of catalog (no [31m such image)" in tree

@@ -14,6 +14,8 @@ from rollout.api.kinds import (
     CANARY,
     DEPLOYMENT,
     EVENT,
+    POD,
+    SERVICE_ACCOUNT,
     VIRTUAL_SERVICE,
     Kind,
 )
@@ -59,6 +61,27 @@ class Lab:
         path = "/spec/template/spec/containers/0/image"
         change = [{"op": "replace", "path": path, "value": image}]
         await self.patch(DEPLOYMENT, "catalog", change, content_type=Patch.JSON)
+
+    async def failing_pod(self, message: str = "no such image") -> None:
+        """A pod of the target whose image cannot be had, as kubelet would say it."""
+        account = {"metadata": {"name": "default", "namespace": self.namespace}}
+        await self.client.create(SERVICE_ACCOUNT, account)
+        labels = {"app": "catalog"}
+        pod = {
+            "metadata": {"name": "catalog-x", "namespace": self.namespace, "labels": labels},
+            "spec": {"containers": [{"name": "catalog", "image": "catalog:2"}]},
+        }
+        await self.client.create(POD, pod)
+        container = {
+            "name": "catalog",
+            "ready": False,
+            "restartCount": 0,
+            "image": "",
+            "imageID": "",
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": message}},
+        }
+        status = {"status": {"phase": "Pending", "containerStatuses": [container]}}
+        await self.patch(POD, "catalog-x", status, subresource="status")
 
     async def events(self) -> list[str]:
         """The messages of the canary's events, oldest first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout.api.kinds import CANARY, DEPLOYMENT, POD, SERVICE_ACCOUNT
+from rollout.api.kinds import CANARY, DEPLOYMENT
 from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
 from tests.waiting import until
@@ -16,27 +16,6 @@ def metrics_server() -> str:
     return "http://127.0.0.1:9"
 
 
-async def failing_pod(lab: Lab) -> None:
-    account = {"metadata": {"name": "default", "namespace": lab.namespace}}
-    await lab.client.create(SERVICE_ACCOUNT, account)
-    pod = {
-        "metadata": {"name": "catalog-x", "namespace": lab.namespace, "labels": {"app": "catalog"}},
-        "spec": {"containers": [{"name": "catalog", "image": "catalog:2"}]},
-    }
-    await lab.client.create(POD, pod)
-    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
-    container = {
-        "name": "catalog",
-        "ready": False,
-        "restartCount": 0,
-        "image": "",
-        "imageID": "",
-        "state": waiting,
-    }
-    status = {"status": {"phase": "Pending", "containerStatuses": [container]}}
-    await lab.patch(POD, "catalog-x", status, subresource="status")
-
-
 async def test_the_failing_pod_is_named(lab: Lab) -> None:
     release = canary(progressDeadlineSeconds=12, analysis={"interval": "1s"})
     for kind, obj in ((DEPLOYMENT, deployment()), (CANARY, release)):
@@ -45,7 +24,7 @@ async def test_the_failing_pod_is_named(lab: Lab) -> None:
     async with lab.controller():
         await lab.phase("Initialized")
         lab.stuck.add("catalog")
-        await failing_pod(lab)
+        await lab.failing_pod()
         await lab.new_image("catalog:2")
         await lab.phase("Progressing")
         target = await lab.get(DEPLOYMENT, "catalog")

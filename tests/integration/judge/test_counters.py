@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import http.server
-import threading
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +23,7 @@ from rollout.judge.evidence.past import Past
 from rollout.judge.sequential import Verdict, success_rate
 from rollout.judge.sequential.replay import replay
 from rollout.judge.thresholds import Bounds
-from tests.integration.prometheus import prometheus
+from tests.integration.prometheus import prometheus, served
 
 ARMS = Workloads.of_target("shop", "cart")
 STEP = 1.0
@@ -51,30 +50,9 @@ def page(scrape: int) -> str:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    scrapes = 0
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            nonlocal scrapes
-            scrapes += 1
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(page(scrapes).encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        with prometheus(f"127.0.0.1:{server.server_port}") as found:
-            yield found
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    scrapes = itertools.count(1)
+    with served(lambda: page(next(scrapes))) as target, prometheus(target) as found:
+        yield found
 
 
 @pytest.fixture

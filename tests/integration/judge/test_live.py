@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from rollout.judge.evidence.proxypages import Pod
 from rollout.judge.sequential import Evidence, Reading, Tick
 from rollout.judge.thresholds import Bounds, Measure
 from rollout.judge.trials import FAILED, SLOW, Number, Source, Trial
-from tests.integration.prometheus import prometheus
+from tests.integration.prometheus import prometheus, served
 from tests.waiting import until
 
 EDGES = (100.0,)
@@ -158,33 +159,14 @@ async def test_numbers_are_read_of_both_arms() -> None:
 @pytest.fixture(scope="module")
 def scraped() -> Iterator[str]:
     """A Prometheus that scrapes pages of both workloads."""
-    import http.server
-    import threading
+    scrapes = itertools.count(1)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        scrapes = 0
+    def pages() -> str:
+        scrape = next(scrapes)
+        return "".join(page(scrape, canary=canary) for canary in (True, False))
 
-        def do_GET(self) -> None:
-            Handler.scrapes += 1
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            both = (page(Handler.scrapes, canary=canary) for canary in (True, False))
-            self.wfile.write("".join(both).encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        with prometheus(f"127.0.0.1:{server.server_port}") as found:
-            yield found
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with served(pages) as target, prometheus(target) as found:
+        yield found
 
 
 async def test_without_proxies_prometheus_is_asked(scraped: str) -> None:
