@@ -151,7 +151,8 @@ def test_flagger_that_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "image", ["registry.example/fluxcd/flagger-loadtester:0.34.0", "flagger-ui", "x/flagger/other:1"]
+    "image",
+    ["registry.example/fluxcd/flagger-loadtester:0.34.0", "flagger-ui", "x/flagger/other:1"],
 )
 def test_what_is_not_flagger(image: str) -> None:
     assert find([flagger_at(image)]) == ()
