@@ -30,6 +30,10 @@ IDENTITY_SECRETS = ("istio-ca-secret", "rollout-mesh-roots")
 ROOTS = f"{MANAGED_BY}={RELEASE},istio.io/config=true"
 """The mesh's roots, which it has put into every namespace."""
 POLL_SECONDS = 0.3
+STUCK_POLLS = 30
+"""A CRD that is not gone after so many polls is touched: Kubernetes' cleanup of its objects, when another write came between,
+looks again at the next event or at a resync minutes later."""
+ASKED = "rollout.dev/removal-asked"
 
 
 async def uninstall(
@@ -99,20 +103,39 @@ async def _remove(client: Client, kind: Kind, found: Objects, timeout: float, sa
 
 async def _gone(client: Client, kind: Kind, obj: Object, timeout: float) -> None:  # noqa: ASYNC109
     metadata = obj["metadata"]
+    served = obj
+    polls = 0
     try:
         async with asyncio.timeout(timeout):
             while True:
                 served = await client.get(kind, metadata.get("namespace"), metadata["name"])
                 if served["metadata"]["uid"] != metadata["uid"]:
                     return
+                polls += 1
+                if kind == CUSTOM_RESOURCE_DEFINITION and polls % STUCK_POLLS == 0:
+                    touched = {"metadata": {"annotations": {ASKED: str(polls)}}}
+                    await client.patch(kind, None, metadata["name"], touched)
                 await asyncio.sleep(POLL_SECONDS)
     except NotFound:
         return
     except TimeoutError:
         raise InstallError(
-            f"{described(obj)} is still there after {timeout:g} s, probably held by a finalizer: "
-            "kubectl get it -o yaml shows which; remove that and run the same command again"
+            f"{described(obj)} is still there after {timeout:g} s{_held(served)}: "
+            "remove what holds it, or wait, and run the same command again"
         ) from None
+
+
+def _held(obj: Object) -> str:
+    """What keeps an object that is being deleted, as far as the object tells."""
+    finalizers = obj["metadata"].get("finalizers", [])
+    conditions = obj.get("status", {}).get("conditions", [])
+    said = [
+        f"{condition['type']}: {condition.get('message') or condition.get('reason')}"
+        for condition in conditions
+        if condition["type"] == "Terminating"
+    ]
+    parts = ([f"held by the finalizers {', '.join(finalizers)}"] if finalizers else []) + said
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 async def _secrets(client: Client, namespace: str) -> int:

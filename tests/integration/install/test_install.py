@@ -51,7 +51,7 @@ async def admin(server: ApiServer) -> AsyncIterator[Client]:
         for namespace in await client.list(NAMESPACE):
             name = namespace["metadata"]["name"]
             if name.startswith("system-"):
-                await uninstall(client, name, purge=False, timeout=60, say=Said())
+                await uninstall(client, name, purge=False, timeout=90, say=Said())
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client, sy
         },
     }
     await admin.create(CANARY, canary)
-    await uninstall(admin, system, purge=False, timeout=60, say=said)
+    await uninstall(admin, system, purge=False, timeout=90, say=said)
     assert said.has("warning: 1 Canary objects stay (such as default/catalog)")
     assert said.has(f"keeping {len(rendered(system).crds)} CustomResourceDefinitions")
     assert await admin.get(CANARY, "default", "catalog")
@@ -169,6 +169,15 @@ async def test_what_does_not_become_ready_is_named_in_time(first: Client) -> Non
     assert not findings["rollout-controller"].ok
     assert "virtualservices.networking.istio.io" in findings["CustomResourceDefinitions"].detail
     assert all(finding.remedy for finding in findings.values() if not finding.ok)
+
+
+async def test_what_holds_an_object_is_named(admin: Client, system: str) -> None:
+    await installer.install(admin, rendered(system), say=Said())
+    held = {"metadata": {"finalizers": ["example.com/hold"]}}
+    await admin.patch(DEPLOYMENT, system, "rollout-controller", held)
+    with pytest.raises(InstallError, match=r"rollout-controller .* after 5 s .*example\.com/hold"):
+        await uninstall(admin, system, purge=False, timeout=5, say=Said())
+    await admin.patch(DEPLOYMENT, system, "rollout-controller", {"metadata": {"finalizers": None}})
 
 
 async def test_before_an_installation_the_check_says_so(admin: Client, system: str) -> None:

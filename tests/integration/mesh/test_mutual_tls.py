@@ -93,7 +93,9 @@ class Scene:
                 labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
                 who = (labels["connection_security_policy"], labels["source_principal"],
                        labels["destination_principal"], labels["source_workload_namespace"])  # fmt: skip
-                found[" ".join(who)] = int(line.rsplit(" ", 1)[1])
+                # Several lines tell of the same peers: one for each code that was answered.
+                key = " ".join(who)
+                found[key] = found.get(key, 0) + int(line.rsplit(" ", 1)[1])
         return found
 
 
