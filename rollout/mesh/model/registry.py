@@ -9,41 +9,20 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
 
 from rollout.mesh.model.credential import Credential
+from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.hosts import wildcards
 from rollout.mesh.model.peers import MutualTLS, PeerPolicies, PeerPolicy
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.routing import MESH, Caller, RouteTable
+from rollout.mesh.model.rules import Rules
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
+from rollout.mesh.model.tables import Tables
 from rollout.mesh.model.traffic import DestinationPolicy
 
 Ports = dict[int, tuple[Endpoint, ...]]
-
-
-@dataclass(slots=True)
-class Dirty:
-    """What changed: hosts whose services, endpoints, rules or routes did, and whether others of the mesh's things did.
-
-    `connections` are hosts whose routes for connections did, `objects` the routing objects behind it all.
-    """
-
-    services: set[str] = field(default_factory=set)
-    endpoints: set[str] = field(default_factory=set)
-    policies: set[str] = field(default_factory=set)
-    routes: set[str] = field(default_factory=set)
-    connections: set[str] = field(default_factory=set)
-    gateways: bool = False
-    credentials: bool = False
-    peers: bool = False
-    places: bool = False
-    objects: set[Ref] = field(default_factory=set)
-
-    def __bool__(self) -> bool:
-        hosts = self.services or self.endpoints or self.policies or self.routes
-        return bool(hosts or self.gateways or self.credentials or self.peers or self.places)
 
 
 class Registry:
@@ -66,18 +45,13 @@ class Registry:
         self.accounts: dict[str, tuple[str, ...]] = {}
         self.services: dict[str, Service] = {}
         self.endpoints: dict[str, Ports] = {}
-        self.tables: dict[Ref, RouteTable] = {}
-        self.policies: dict[Ref, DestinationPolicy] = {}
+        self.tables = Tables()
+        self.policies = Rules()
         self.gateways: dict[Ref, Gateway] = {}
         self.credentials: dict[tuple[str, str], Credential] = {}
         self.credential_faults: dict[tuple[str, str], str] = {}
         self.credential_namespaces: frozenset[str] = frozenset()
         self.places: dict[str, str] = {}
-        self._mesh: dict[str, list[RouteTable]] = {}
-        self._gateway_tables: dict[str, list[RouteTable]] = {}
-        self._leading_to: dict[str, set[Ref]] = {}
-        self._policies: dict[tuple[str, str], list[DestinationPolicy]] = {}
-        self._hashing = 0  # how many rules choose endpoints by a key
         self._by_port: dict[int, list[str]] = {}
         self._by_namespace: dict[str, list[str]] = {}
         self._opaque: list[str] = []
@@ -104,8 +78,8 @@ class Registry:
             self._index_service(service, present=True)
         self._dirty.services.add(host)
         # A route without a port means the only one that its destination has.
-        for ref in self._leading_to.get(host, ()):
-            self._touch(self.tables[ref])
+        for table in self.tables.leading_to(host):
+            self._touch(table)
 
     def set_endpoints(self, host: str, ports: Ports) -> None:
         """Puts the ready endpoints of a service, by its port numbers; empty removes them."""
@@ -138,12 +112,12 @@ class Registry:
         if old == table:
             return
         self._dirty.objects.add(ref)
-        if old is not None:
-            self._index_table(old, present=False)
-            del self.tables[ref]
-        if table is not None:
-            self.tables[ref] = table
-            self._index_table(table, present=True)
+        self.tables.put(ref, table)
+        for each, present in ((old, False), (table, True)):
+            if each is not None:
+                asked = each.callers() if MESH in each.gateways else ()
+                self._count(asked, present=present)
+                self._touch(each)
 
     def set_policy(self, ref: Ref, policy: DestinationPolicy | None) -> None:
         """Puts, replaces or removes a destination's rule."""
@@ -151,21 +125,14 @@ class Registry:
         if old == policy:
             return
         self._dirty.objects.add(ref)
-        if old is not None:
-            self._policies[old.ref.namespace, old.host].remove(old)
-            del self.policies[ref]
-            self._dirty.policies.add(old.host)
-        if policy is not None:
-            self.policies[ref] = policy
-            found = self._policies.setdefault((ref.namespace, policy.host), [])
-            insort(found, policy, key=lambda each: each.age)
-            self._dirty.policies.add(policy.host)
         changed = [each for each in (old, policy) if each is not None]
         # A rule without a key matters too, where it takes the place of one with a key or gives it up.
-        matters = self._hashing > 0 or any(each.hashes for each in changed)
-        self._hashing += bool(policy and policy.hashes) - bool(old and old.hashes)
-        for each in changed if matters else ():
-            self._touch_routes_to(each.host)
+        matters = self.policies.hashing > 0 or any(each.hashes for each in changed)
+        self.policies.put(ref, policy)
+        for each in changed:
+            self._dirty.policies.add(each.host)
+            if matters:
+                self._touch_routes_to(each.host)
 
     def set_gateway(self, ref: Ref, gateway: Gateway | None) -> None:
         """Puts, replaces or removes a gateway."""
@@ -241,34 +208,20 @@ class Registry:
         """The tables that sidecars could use for a host, the one in force first: exact before wildcard, then age."""
         found = sorted(self._named(host), key=lambda table: table.age)
         for pattern in wildcards(host):
-            found += sorted(self._mesh.get(pattern, ()), key=lambda table: table.age)
+            found += sorted(self.tables.for_host(pattern), key=lambda table: table.age)
         return found
-
-    def mesh_hosts(self) -> list[str]:
-        """Hosts that tables for sidecars name, sorted."""
-        return sorted(self._mesh)
-
-    def gateway_tables(self, gateway: str) -> list[RouteTable]:
-        """The tables bound to a gateway (`namespace/name`), the oldest first."""
-        return sorted(self._gateway_tables.get(gateway, ()), key=lambda table: table.age)
 
     def policy(self, namespace: str, host: str) -> DestinationPolicy | None:
         """The rule for requests from a namespace to a host: the client's own, the service's, the mesh's."""
         service = self.services.get(host)
         owners = [namespace, service.namespace if service else namespace, self.root_namespace]
-        for owner in dict.fromkeys(owners):
-            for pattern in (host, *wildcards(host)):
-                known = self._policies.get((owner, pattern), ())
-                seen = [each for each in known if not each.exported or namespace in each.exported]
-                if seen:
-                    return _merged(seen)
-        return None
+        return self.policies.applying(host, namespace, owners)
 
     def _named(self, host: str) -> Iterable[RouteTable]:
-        found = list(self._mesh.get(host, ()))
+        found = list(self.tables.for_host(host))
         if (service := self.services.get(host)) is not None:
             for name in service.domains:
-                found += self._mesh.get(name, ()) if name != host else ()
+                found += self.tables.for_host(name) if name != host else ()
         return found
 
     def _index_service(self, service: Service, *, present: bool) -> None:
@@ -290,25 +243,12 @@ class Registry:
             if not self._callers[caller]:
                 del self._callers[caller]
 
-    def _index_table(self, table: RouteTable, *, present: bool) -> None:
-        for gateway in table.gateways:
-            if gateway != MESH:
-                _toggle_table(self._gateway_tables, gateway, table, present=present)
-                continue
-            for host in table.hosts:
-                _toggle_table(self._mesh, host, table, present=present)
-        self._count(table.callers() if MESH in table.gateways else (), present=present)
-        for host in table.destinations():
-            refs = self._leading_to.setdefault(host, set())
-            (refs.add if present else refs.discard)(table.ref)
-        self._touch(table)
-
     def _touch_routes_to(self, host: str) -> None:
         """Routes name the key by which requests to the host stay with an endpoint."""
         self._dirty.routes.add(host)
         everything = host.startswith("*")
-        for ref in self.tables if everything else self._leading_to.get(host, ()):
-            self._touch(self.tables[ref])
+        for table in self.tables.values() if everything else self.tables.leading_to(host):
+            self._touch(table)
 
     def _touch(self, table: RouteTable) -> None:
         if MESH in table.gateways:
@@ -324,24 +264,3 @@ def _toggle(items: list[str], item: str, *, present: bool) -> None:
         insort(items, item)
     else:
         items.remove(item)
-
-
-def _toggle_table(
-    index: dict[str, list[RouteTable]], key: str, table: RouteTable, *, present: bool
-) -> None:
-    items = index.setdefault(key, [])
-    if present:
-        items.append(table)
-    else:
-        items.remove(table)
-    if not items:
-        del index[key]
-
-
-def _merged(policies: list[DestinationPolicy]) -> DestinationPolicy:
-    """The oldest rule, with the subsets that younger ones of its namespace add."""
-    first, *others = policies
-    if not others:
-        return first
-    subsets = {subset.name: subset for policy in reversed(policies) for subset in policy.subsets}
-    return replace(first, subsets=tuple(subsets[name] for name in sorted(subsets)))

@@ -125,7 +125,7 @@ def bound_tables(
     found: dict[object, tuple[RouteTable, set[str], list[str]]] = {}
     for bound in servers:
         gateway = bound.gateway
-        for table in registry.gateway_tables(gateway.key):
+        for table in registry.tables.of_gateway(gateway.key):
             if table.exported and namespace not in table.exported:
                 continue
             if hosts := served_hosts(table, bound.server.hosts, gateway):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 
+from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.peers import MutualTLS
-from rollout.mesh.model.registry import Dirty, Registry
+from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import Caller, Destination
 from rollout.mesh.model.service import Service, Workload
 from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, traffic_of

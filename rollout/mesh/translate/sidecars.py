@@ -63,7 +63,7 @@ def other_hosts(
     """Virtual hosts of names that no service has; each name once, by the oldest table."""
     if port != _UNKNOWN_HOSTS_PORT:
         return
-    for host in registry.mesh_hosts():
+    for host in registry.tables.mesh_hosts():
         if registry.canonical(host) in registry.services or _is_address(registry, host):
             continue
         table = first_seen(registry.mesh_tables(host), callers)

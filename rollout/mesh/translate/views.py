@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.peers import MutualTLS, PeerModes
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
-from rollout.mesh.model.registry import Dirty, Registry
+from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.traffic import DestinationPolicy
 from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
 from rollout.mesh.translate.gatewaylisteners import PortListener

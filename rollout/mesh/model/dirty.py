@@ -1,0 +1,30 @@
+"""What changed since somebody last asked. Knows nothing of what it means for proxies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rollout.mesh.model.problem import Ref
+
+
+@dataclass(slots=True)
+class Dirty:
+    """What changed: hosts whose services, endpoints, rules or routes did, and whether others of the mesh's things did.
+
+    `connections` are hosts whose routes for connections did, `objects` the routing objects behind it all.
+    """
+
+    services: set[str] = field(default_factory=set)
+    endpoints: set[str] = field(default_factory=set)
+    policies: set[str] = field(default_factory=set)
+    routes: set[str] = field(default_factory=set)
+    connections: set[str] = field(default_factory=set)
+    gateways: bool = False
+    credentials: bool = False
+    peers: bool = False
+    places: bool = False
+    objects: set[Ref] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        hosts = self.services or self.endpoints or self.policies or self.routes
+        return bool(hosts or self.gateways or self.credentials or self.peers or self.places)
