@@ -193,7 +193,7 @@ class ControlPlane:
 
     def _on_routing(self, change: Change) -> None:
         old, new = change.old, change.new
-        if old is not None and new is not None and old.get("spec") == new.get("spec"):
+        if old is not None and new is not None and _says_the_same(old, new):
             return
         self._feed.routing(change.kind.kind, *change.key, new)
         self._pusher.trigger()
@@ -285,6 +285,12 @@ def _pods_of(piece: Object) -> Iterator[Key]:
         target = entry.get("targetRef") or {}
         if target.get("kind") == "Pod":
             yield Key(target.get("namespace") or piece["metadata"]["namespace"], target["name"])
+
+
+def _says_the_same(old: Object, new: Object) -> bool:
+    """Whether nothing differs but the status and what others keep about a routing object."""
+    one, other = (each["metadata"].get("annotations") or {} for each in (old, new))
+    return old.get("spec") == new.get("spec") and one == other
 
 
 def _same(old: Object, new: Object) -> bool:

@@ -32,6 +32,11 @@ from rollout.mesh.translate.retries import DEFAULT
 
 _MOST_BODY = 1 << 20
 _UNSUPPORTED = "remove it, or wait for a version that acts upon it"
+_SAME_PORT = "FROM_REQUEST_PORT"
+_DERIVED = ("FROM_PROTOCOL_DEFAULT", _SAME_PORT)
+_PREFLIGHTS = {None: None, "UNSPECIFIED": None, "FORWARD": True, "IGNORE": False}
+HEDGE = "mesh.rollout.dev/hedge-on-per-try-timeout"
+"""Annotation of a VirtualService; Istio has an EnvoyFilter for this only."""
 
 
 class Refused(Exception):  # noqa: N818 - it is not an error of the program
@@ -48,9 +53,10 @@ def route_table(parsed: VirtualService) -> tuple[ir.RouteTable, list[Problem]]:
     spec = parsed.spec
     problems = list(_left_aside(parsed, ref))
     routes: list[ir.Route] = []
+    hedge = parsed.metadata.annotations.get(HEDGE) == "true"
     for index, http in enumerate(spec.http):
         try:
-            routes.append(_Rule(index, http, parsed.namespace).route())
+            routes.append(_Rule(index, http, parsed.namespace, hedge=hedge).route())
         except Refused as refused:
             field = f"spec.http[{index}]{refused.field}"
             problems.append(Problem(ref, field, refused.reason, refused.remedy))
@@ -77,8 +83,9 @@ def _left_aside(parsed: VirtualService, ref: Ref) -> Iterator[Problem]:
 class _Rule:
     """One http rule on its way into the model."""
 
-    def __init__(self, index: int, http: HTTPRoute, namespace: str) -> None:
+    def __init__(self, index: int, http: HTTPRoute, namespace: str, *, hedge: bool) -> None:
         self._index, self._http, self._namespace = index, http, namespace
+        self._hedge = hedge
 
     def route(self) -> ir.Route:
         http = self._http
@@ -90,7 +97,7 @@ class _Rule:
             rewrite=_rewrite(http.rewrite),
             headers=_edits(http.headers, ".headers"),
             timeout=http.timeout.total_seconds() if http.timeout is not None else None,
-            retries=_retries(http.retries),
+            retries=_retries(http.retries, hedge=self._hedge),
             mirrors=tuple(self._mirrors()),
             cors=_cors(http.cors_policy),
             fault=self._fault(),
@@ -150,8 +157,9 @@ class _Rule:
 
 
 def _redirect(redirect: HTTPRedirect) -> ir.Redirect:
-    if redirect.derive_port is not None:
-        raise Refused(".redirect.derivePort", "is not acted upon by this version", "set port")
+    if redirect.derive_port not in {None, *_DERIVED}:
+        reason = f"{redirect.derive_port!r} is unknown"
+        raise Refused(".redirect.derivePort", reason, f"use {' or '.join(_DERIVED)}")
     for name, value in (("uri", redirect.uri), ("authority", redirect.authority)):
         _plain(f".redirect.{name}", value or "")
     return ir.Redirect(
@@ -159,6 +167,7 @@ def _redirect(redirect: HTTPRedirect) -> ir.Redirect:
         authority=redirect.authority or "",
         scheme=redirect.scheme or "",
         port=redirect.port,
+        same_port=redirect.derive_port == _SAME_PORT,
         code=redirect.redirect_code or 301,
     )
 
@@ -192,7 +201,7 @@ def _rewrite(rewrite: HTTPRewrite | None) -> ir.Rewrite | None:
     return ir.Rewrite(uri=rewrite.uri or "", authority=rewrite.authority or "", pattern=pattern)
 
 
-def _retries(retries: HTTPRetry | None) -> ir.Retries | None:
+def _retries(retries: HTTPRetry | None, *, hedge: bool) -> ir.Retries | None:
     if retries is None:
         return None
     words = [word.strip() for word in (retries.retry_on or "").split(",") if word.strip()]
@@ -210,6 +219,7 @@ def _retries(retries: HTTPRetry | None) -> ir.Retries | None:
         backoff=retries.backoff.total_seconds() if retries.backoff else None,
         other_hosts=retries.retry_ignore_previous_hosts is not False,
         remote=bool(retries.retry_remote_localities),
+        hedge=hedge and timeout is not None,
     )
 
 
@@ -250,6 +260,9 @@ def _cors(policy: CorsPolicy | None) -> ir.Cors | None:
         if not isinstance(found, ir.StringMatch):
             raise Refused(f".corsPolicy.allowOrigins[{index}]", found.reason, found.remedy)
         origins.append(found)
+    if policy.unmatched_preflights not in _PREFLIGHTS:
+        reason = f"{policy.unmatched_preflights!r} is unknown"
+        raise Refused(".corsPolicy.unmatchedPreflights", reason, "use FORWARD or IGNORE")
     return ir.Cors(
         origins=plain + tuple(origins),
         methods=policy.allow_methods,
@@ -257,6 +270,7 @@ def _cors(policy: CorsPolicy | None) -> ir.Cors | None:
         expose=policy.expose_headers,
         max_age=policy.max_age.total_seconds() if policy.max_age is not None else None,
         credentials=policy.allow_credentials,
+        forward=_PREFLIGHTS[policy.unmatched_preflights],
     )
 
 

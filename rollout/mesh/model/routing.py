@@ -38,7 +38,10 @@ Caller: TypeAlias = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """All of what it names must hold; `gateways` (`mesh` or `namespace/name`) and `caller` limit where it applies."""
+    """All of what it names must hold; `gateways` (`mesh` or `namespace/name`) and `caller` limit where it applies.
+
+    With a `stat_prefix`, what it takes is counted apart.
+    """
 
     uri: StringMatch | None = None
     method: StringMatch | None = None
@@ -50,6 +53,7 @@ class Match:
     port: int | None = None
     gateways: tuple[str, ...] = ()
     caller: Caller = frozenset()
+    stat_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,8 @@ class WeightedDestination:
 class Retries:
     """How often, on what, how long each attempt may take, and the least wait between two.
 
-    `other_hosts` avoids endpoints that were tried; `remote` turns to farther localities after two attempts.
+    `other_hosts` avoids endpoints that were tried; `remote` turns to farther localities after two attempts; with `hedge`
+    an attempt that takes too long goes on beside the next, and the first good answer counts.
     """
 
     attempts: int
@@ -96,16 +101,18 @@ class Retries:
     backoff: float | None = None
     other_hosts: bool = True
     remote: bool = False
+    hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
-    """An answer that sends the client elsewhere."""
+    """An answer that sends the client elsewhere; with `same_port`, to the port that it came by."""
 
     uri: str = ""
     authority: str = ""
     scheme: str = ""
     port: int | None = None
+    same_port: bool = False
     code: int = 301
 
 
@@ -143,7 +150,7 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cors:
-    """Which other origins browsers may call from."""
+    """Which other origins browsers may call from; `forward` passes on preflights of others instead of answering them."""
 
     origins: tuple[StringMatch, ...] = ()
     methods: tuple[str, ...] = ()
@@ -151,6 +158,7 @@ class Cors:
     expose: tuple[str, ...] = ()
     max_age: float | None = None
     credentials: bool | None = None
+    forward: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,4 +25,6 @@ def cors_policy(cors: Cors) -> Any:
         policy.max_age = str(int(cors.max_age))
     if cors.credentials is not None:
         policy.allow_credentials.CopyFrom(wrappers_pb2.BoolValue(value=cors.credentials))
+    if cors.forward is not None:
+        policy.forward_not_matching_preflights.CopyFrom(wrappers_pb2.BoolValue(value=cors.forward))
     return policy

@@ -18,8 +18,8 @@ _CODES = {
 }
 
 
-def redirect_action(redirect: Redirect) -> Any:
-    """Envoy's redirect; a code that Envoy has no name for is a permanent one."""
+def redirect_action(redirect: Redirect, port: int) -> Any:
+    """Envoy's redirect of what came by a port; a code that Envoy has no name for is a permanent one."""
     action = rc.RedirectAction(response_code=_CODES.get(redirect.code, _CODES[301]))
     if redirect.scheme:
         action.scheme_redirect = redirect.scheme
@@ -27,6 +27,8 @@ def redirect_action(redirect: Redirect) -> Any:
         action.host_redirect = redirect.authority
     if redirect.port is not None:
         action.port_redirect = redirect.port
+    elif redirect.same_port:
+        action.port_redirect = port
     if redirect.uri.startswith("%PREFIX()%"):
         action.prefix_rewrite = redirect.uri.removeprefix("%PREFIX()%")
     elif redirect.uri:

@@ -55,7 +55,7 @@ def http_routes(
     found: list[Any] = []
     for route in routes:
         for match in _applying(route, port, gateways, callers):
-            found.append(_route(route, match, cluster_of))
+            found.append(_route(route, match, cluster_of, port))
             if match is None:
                 return found
     return found
@@ -76,10 +76,12 @@ def _applying(
         yield match
 
 
-def _route(route: Route, match: Match | None, cluster_of: ClusterOf) -> Any:
+def _route(route: Route, match: Match | None, cluster_of: ClusterOf, port: int) -> Any:
     found = rc.Route(name=route.name, match=route_match(match))
+    if match is not None and match.stat_prefix:
+        found.stat_prefix = match.stat_prefix
     if isinstance(route.action, Redirect):
-        found.redirect.CopyFrom(redirect_action(route.action))
+        found.redirect.CopyFrom(redirect_action(route.action, port))
     elif isinstance(route.action, DirectResponse):
         found.direct_response.CopyFrom(direct_response(route.action))
     else:
@@ -102,6 +104,8 @@ def _forward(action: Any, route: Route, match: Match | None, cluster_of: Cluster
         action.host_rewrite_literal = host
     if route.retries is not None:
         action.retry_policy.CopyFrom(retry_policy(route.retries))
+        if route.retries.hedge:
+            action.hedge_policy.hedge_on_per_try_timeout = True
     action.request_mirror_policies.extend(mirror_policies(route.mirrors, cluster_of))
 
 
