@@ -9,21 +9,19 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
 from rollout.api.chaos import LEASE_LABEL
-from rollout.api.kinds import CHAOS_EXPERIMENT, ENDPOINT_SLICE, LEASE, NODE, POD, SECRET, SERVICE
+from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.metrics import KubeMetrics
-from rollout.kube.objects import Key, Object
+from rollout.kube.objects import Key
 from rollout.kube.serving import health_app, serve
-from rollout.kube.store import Change
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
 from rollout.kube.writer import Writer
 from rollout.mesh.debug import debug_app
@@ -31,12 +29,10 @@ from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.identity.identities import Identities
 from rollout.mesh.identity.keeper import SETTLE
-from rollout.mesh.ingest.credentials import trim_secret
-from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.references import dangling
-from rollout.mesh.ingest.services import trim_node, trim_pod
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
+from rollout.mesh.intake import Intake
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
@@ -47,9 +43,6 @@ from rollout.mesh.status import KINDS, StatusKeeper
 from rollout.mesh.xds.server import Server
 
 log = structlog.get_logger(__name__)
-
-_BY_SERVICE, _BY_POD = "service", "pod"
-_SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,38 +77,24 @@ class ControlPlane:
         self._options = options
         self.metrics = metrics or Metrics()
         self.cache = Cache(client, metrics=KubeMetrics(self.metrics.registry))
-        self.pods = self.cache.watch(POD, trim=trim_pod)
-        self._nodes = self.cache.watch(NODE, trim=trim_node)
-        self._services = self.cache.watch(SERVICE)
-        self._slices = self.cache.watch(ENDPOINT_SLICE)
-        self._routing = {
-            name: self.cache.watch(kind, optional=True) for name, kind in KINDS.items()
-        }
-        self._secrets = [
-            self.cache.watch(SECRET, trim=trim_secret, namespace=namespace)
-            for namespace in sorted(set(options.credential_namespaces))
-        ]
-        self._experiments = self.cache.watch(CHAOS_EXPERIMENT, optional=True)
-        self._fault_leases = self.cache.watch(
-            LEASE,
-            namespace=options.system_namespace,
-            selector={"matchLabels": {LEASE_LABEL: "true"}},
-        )
         self.registry = Registry(
             options.system_namespace, allow_any=options.allow_any, mutual_tls=options.mutual_tls
         )
         self.registry.credential_namespaces = frozenset(options.credential_namespaces)
-        self._feed = Feed(self.registry, slices_of=self._slices_of, pod_of=self.pods.get)
-        self.hub = Hub(self.registry, self._feed, self.pods.get, self.metrics)
+        self._intake = Intake(self.cache, self.registry, options.credential_namespaces)
+        self._feed = self._intake.feed
+        self.hub = Hub(self.registry, self._feed, self._intake.pods.get, self.metrics)
         self._pusher = Pusher(self._push)
-        self._status = StatusKeeper(Writer(client, self.cache), self._routing, self.problems)
+        self._intake.changed = self._pusher.trigger
+        self._intake.pod_changed = self.hub.reintroduce
+        self._status = StatusKeeper(Writer(client, self.cache), self._intake.routing, self.problems)
         self.hub.on_rejections = self._status.trigger
         self._faults = FaultKeeper(self.hub)
         self._identities = self._make_identities(client)
         self._synced = False
         self.port = self.secure_port = 0
         self._admission = self._admission_server(client)
-        self._subscribe()
+        self._watch_experiments()
 
     @property
     def _dns_names(self) -> tuple[str, ...]:
@@ -147,56 +126,15 @@ class ControlPlane:
         tls = WebhookTLS(client, self.cache, names)
         return AdmissionServer(tls, handlers(options.injection), port=options.webhook_port)
 
-    def _slices_of(self, namespace: str, name: str) -> list[Object]:
-        return self._slices.by_index(_BY_SERVICE, (namespace, name))
-
-    def _subscribe(self) -> None:
-        self._slices.index(_BY_SERVICE, _services_of)
-        self._slices.index(_BY_POD, _pods_of)
-        self._nodes.subscribe(self._on_node)
-        self._services.subscribe(self._on_service)
-        self._slices.subscribe(self._on_slice)
-        self.pods.subscribe(self._on_pod)
-        for store in self._secrets:
-            store.subscribe(self._on_secret)
-        for store in self._routing.values():
-            store.subscribe(self._on_routing)
-        self._experiments.subscribe(self._faults.on_experiment)
-        self._fault_leases.subscribe(self._faults.on_lease)
-
-    def _on_node(self, change: Change) -> None:
-        self._feed.node(change.key.name, change.new)
-        self._pusher.trigger()
-
-    def _on_service(self, change: Change) -> None:
-        self._feed.service(*change.key, change.new)
-        self._pusher.trigger()
-
-    def _on_secret(self, change: Change) -> None:
-        self._feed.secret(*change.key, change.new)
-        self._pusher.trigger()
-
-    def _on_slice(self, change: Change) -> None:
-        for obj in (change.old, change.new):
-            if obj is not None:
-                self._feed.slice(obj)
-        self._pusher.trigger()
-
-    def _on_pod(self, change: Change) -> None:
-        if change.old is not None and change.new is not None and _same(change.old, change.new):
-            return
-        for piece in self._slices.by_index(_BY_POD, change.key):
-            self._feed.slice(piece)
-            self._pusher.trigger()
-        if change.new is not None:
-            self.hub.reintroduce(*change.key)
-
-    def _on_routing(self, change: Change) -> None:
-        old, new = change.old, change.new
-        if old is not None and new is not None and _says_the_same(old, new):
-            return
-        self._feed.routing(change.kind.kind, *change.key, new)
-        self._pusher.trigger()
+    def _watch_experiments(self) -> None:
+        experiments = self.cache.watch(CHAOS_EXPERIMENT, optional=True)
+        experiments.subscribe(self._faults.on_experiment)
+        leases = self.cache.watch(
+            LEASE,
+            namespace=self._options.system_namespace,
+            selector={"matchLabels": {LEASE_LABEL: "true"}},
+        )
+        leases.subscribe(self._faults.on_lease)
 
     def _push(self) -> None:
         if not self._synced:
@@ -272,33 +210,6 @@ class ControlPlane:
         finally:
             for server in servers:
                 await server.stop()
-
-
-def _services_of(piece: Object) -> Iterator[tuple[str, str]]:
-    metadata = piece["metadata"]
-    if name := (metadata.get("labels") or {}).get(_SERVICE_LABEL):
-        yield metadata["namespace"], name
-
-
-def _pods_of(piece: Object) -> Iterator[Key]:
-    for entry in piece.get("endpoints") or ():
-        target = entry.get("targetRef") or {}
-        if target.get("kind") == "Pod":
-            yield Key(target.get("namespace") or piece["metadata"]["namespace"], target["name"])
-
-
-def _says_the_same(old: Object, new: Object) -> bool:
-    """Whether nothing differs but the status and what others keep about a routing object."""
-    one, other = (each["metadata"].get("annotations") or {} for each in (old, new))
-    return old.get("spec") == new.get("spec") and one == other
-
-
-def _same(old: Object, new: Object) -> bool:
-    """Whether nothing differs that the mesh looks at."""
-    one, other = (
-        {**pod, "metadata": {**pod["metadata"], "resourceVersion": ""}} for pod in (old, new)
-    )
-    return one == other
 
 
 async def run(options: Options) -> None:
