@@ -236,6 +236,13 @@ class ClientTLSSettings(Model):
     """Whether the server's certificate is not verified."""
 
 
+class ProxyProtocol(Model):
+    """Connections begin with the caller's address."""
+
+    version: Literal["V1", "V2"] | None = None
+    """Of the PROXY protocol; V1 where unset."""
+
+
 class PortTrafficPolicy(Model):
     """How endpoints are treated on one port."""
 
@@ -264,6 +271,8 @@ class TrafficPolicy(Model):
     """TLS towards the destination."""
     retry_budget: RetryBudget | None = None
     """Retries as a share of the requests under way."""
+    proxy_protocol: ProxyProtocol | None = None
+    """Whether the destination is told the caller's address by the PROXY protocol."""
     port_level_settings: tuple[PortTrafficPolicy, ...] = ()
     """The same for single ports, instead of the above."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from rollout.api.istio import destinationrule as api
@@ -38,16 +39,11 @@ class Reader:
             return ir.PortedPolicy()
         common = self._policy(path, policy)
         if (budget := policy.retry_budget) is not None:
-            common = ir.TrafficPolicy(
-                balancer=common.balancer,
-                pool=common.pool,
-                outlier=common.outlier,
-                budget=ir.RetryBudget(
-                    percent=20.0 if budget.percent is None else budget.percent,
-                    least=_count(budget.min_retry_concurrency, 3),
-                ),
-                tls=common.tls,
-            )
+            share = 20.0 if budget.percent is None else budget.percent
+            least = _count(budget.min_retry_concurrency, 3)
+            common = replace(common, budget=ir.RetryBudget(percent=share, least=least))
+        if (announced := policy.proxy_protocol) is not None:
+            common = replace(common, announced=2 if announced.version == "V2" else 1)
         ports: dict[int, ir.TrafficPolicy] = {}
         for index, each in enumerate(policy.port_level_settings):
             field = f"{path}.portLevelSettings[{index}]"
@@ -83,10 +79,12 @@ class Reader:
             key=given.private_key or "",
             authorities=given.ca_certificates or "",
             credential=given.credential_name or "",
+            revoked=given.ca_crl or "",
             unverified=bool(given.insecure_skip_verify),
         )
-        if given.ca_crl:
-            self._say(f"{path}.caCrl", "is not acted upon by this version")
+        if given.ca_crl and given.credential_name:
+            reason = "has no effect with credentialName"
+            self._say(f"{path}.caCrl", reason, "put it into the Secret as ca.crl")
         if mode is ir.ClientTLSMode.MUTUAL and not found.credential and not found.certificate:
             remedy = "give credentialName, or clientCertificate with privateKey"
             self._say(path, "MUTUAL needs a certificate: requests fail", remedy)

@@ -60,6 +60,7 @@ class Service:
 
     `addresses` is empty for a headless one, `created` orders it among others (RFC 3339), `exported` names the
     namespaces that see it (none: all). `resolved` are the names behind it, by port, where the DNS says the addresses.
+    `names` are those of which a server's certificate must carry one, where a rule says nothing else.
     """
 
     namespace: str
@@ -73,6 +74,7 @@ class Service:
     resolution: Resolution = Resolution.ENDPOINTS
     resolved: tuple[tuple[int, tuple[Endpoint, ...]], ...] = ()
     exported: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
 
     @property
     def host(self) -> str:
@@ -123,7 +125,7 @@ class Endpoint:
     """One address of one port of a service; `locality` is `region/zone/subzone`, as far as known.
 
     `doubtful` is one that is called unready only because its node has stopped reporting: a last resort. `identity` is
-    the URI that its certificate carries, where a proxy takes mutual TLS for it.
+    the URI that its certificate carries, where a proxy takes mutual TLS for it. `weight` is its share among others.
     """
 
     address: str
@@ -133,6 +135,7 @@ class Endpoint:
     locality: str = ""
     doubtful: bool = False
     identity: str = ""
+    weight: int = 1
 
 
 def service_host(namespace: str, name: str) -> str:

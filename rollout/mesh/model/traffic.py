@@ -146,18 +146,23 @@ class ClientTLS:
     key: str = ""
     authorities: str = ""
     credential: str = ""
+    revoked: str = ""
     unverified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficPolicy:
-    """How the endpoints behind one cluster are treated."""
+    """How the endpoints behind one cluster are treated.
+
+    `announced`: connections begin with the caller's address in this version of the PROXY protocol, 0: they don't.
+    """
 
     balancer: LoadBalancer | None = None
     pool: ConnectionPool | None = None
     outlier: OutlierDetection | None = None
     budget: RetryBudget | None = None
     tls: ClientTLS | None = None
+    announced: int = 0
 
     def under(self, other: TrafficPolicy) -> TrafficPolicy:
         """This one where the other says nothing."""
@@ -167,12 +172,13 @@ class TrafficPolicy:
             outlier=other.outlier or self.outlier,
             budget=other.budget or self.budget,
             tls=other.tls or self.tls,
+            announced=other.announced or self.announced,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortedPolicy:
-    """A policy with others for single ports, which take nothing over from it but the retry budget, as Istio's."""
+    """A policy with others for single ports, which take nothing over from it but what they cannot say, as Istio's."""
 
     common: TrafficPolicy = TrafficPolicy()
     ports: tuple[tuple[int, TrafficPolicy], ...] = ()
@@ -217,12 +223,18 @@ class DestinationPolicy:
         if found is None:
             found = self.traffic.common
         else:
-            found = replace(found, budget=self.traffic.common.budget)
+            common = self.traffic.common
+            found = replace(found, budget=common.budget, announced=common.announced)
         part = self.subset(subset) if subset else None
         if part is None:
             return found
         if (single := part.traffic.single(port)) is not None:
-            return replace(single, budget=part.traffic.common.budget or found.budget)
+            own = part.traffic.common
+            return replace(
+                single,
+                budget=own.budget or found.budget,
+                announced=own.announced or found.announced,
+            )
         return found.under(part.traffic.common)
 
     def credentials(self) -> frozenset[ClientTLS]:

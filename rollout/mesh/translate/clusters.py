@@ -18,7 +18,7 @@ from rollout.mesh.translate.balancers import apply_balancer, apply_locality_weig
 from rollout.mesh.translate.endpoints import assignment
 from rollout.mesh.translate.limits import apply_outlier, apply_pool, circuit_breakers, speak
 from rollout.mesh.translate.localities import groups
-from rollout.mesh.translate.mutual import apply_tls
+from rollout.mesh.translate.mutual import apply_announcement, apply_tls
 from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.sources import ADS
 
@@ -60,6 +60,7 @@ def _port_clusters(
         cluster = _cluster(service, port, subset, policy)
         given = traffic_of(policy, port.number, subset).tls
         apply_tls(cluster, service, port, subset, given, mesh, accounts)
+        apply_announcement(cluster, traffic_of(policy, port.number, subset).announced)
         found.append(wrap(names.CLUSTER, cluster.name, cluster))
     return found
 

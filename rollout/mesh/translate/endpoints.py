@@ -65,7 +65,7 @@ def _endpoint(endpoint: Endpoint) -> Any:
         endpoint=endpoint_components_pb2.Endpoint(
             address=address_pb2.Address(socket_address=address)
         ),
-        load_balancing_weight=wrappers_pb2.UInt32Value(value=1),
+        load_balancing_weight=wrappers_pb2.UInt32Value(value=endpoint.weight),
     )
     if endpoint.doubtful:
         # Envoy turns to degraded hosts when there are not enough healthy ones.

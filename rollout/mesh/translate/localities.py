@@ -38,7 +38,7 @@ def groups(ready: Sequence[Endpoint], traffic: TrafficPolicy, caller: str) -> li
     if not ready:
         return []
     if not caller or not applies(traffic):
-        return [Group("", 0, len(ready), tuple(ready))]
+        return [Group("", 0, _weight(ready), tuple(ready))]
     rules = _rules(traffic)
     by_locality: dict[str, list[Endpoint]] = {}
     for endpoint in ready:
@@ -47,8 +47,12 @@ def groups(ready: Sequence[Endpoint], traffic: TrafficPolicy, caller: str) -> li
         if covers(origin, caller):
             return _distributed(by_locality, shares)
     if traffic.outlier is None:
-        return [Group("", 0, len(ready), tuple(ready))]
+        return [Group("", 0, _weight(ready), tuple(ready))]
     return _prioritized(by_locality, caller, dict(rules.failover))
+
+
+def _weight(endpoints: Sequence[Endpoint]) -> int:
+    return sum(endpoint.weight for endpoint in endpoints)
 
 
 def _rules(traffic: TrafficPolicy) -> LocalityRules:
@@ -76,9 +80,9 @@ def _distributed(
         taken = [
             name for name in sorted(by_locality) if name not in found and covers(pattern, name)
         ]
-        total = sum(len(by_locality[name]) for name in taken)
+        total = sum(_weight(by_locality[name]) for name in taken)
         for name in taken:
-            weight = share * _PRECISION * len(by_locality[name]) // total
+            weight = share * _PRECISION * _weight(by_locality[name]) // total
             found[name] = Group(name, 0, weight, tuple(by_locality[name]))
     return [found[name] for name in sorted(found) if found[name].weight]
 
@@ -90,7 +94,7 @@ def _prioritized(
     # Envoy wants priorities without a gap.
     places = {distance: place for place, distance in enumerate(sorted(set(distances.values())))}
     found = [
-        Group(name, places[distances[name]], len(by_locality[name]), tuple(by_locality[name]))
+        Group(name, places[distances[name]], _weight(by_locality[name]), tuple(by_locality[name]))
         for name in by_locality
     ]
     return sorted(found, key=lambda group: (group.priority, group.locality))

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import base_pb2, config_source_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, proxy_protocol_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import (
+    upstream_proxy_protocol_pb2 as upstream_proxy,
+)
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2 as tls
@@ -50,14 +53,30 @@ def apply_tls(
     if given is None:
         inside = not service.external and service.resolution is Resolution.ENDPOINTS
         if mesh is MutualTLS.AUTO and inside:
-            socket = _mesh_socket(service, port, subset, None, accounts)
+            socket = _mesh_socket(service, port, subset, None, service.names or accounts)
             cluster.transport_socket_matches.extend((_where_sidecar(socket), _elsewhere()))
     elif given.mode is ClientTLSMode.MESH:
         if mesh is not MutualTLS.NONE:
-            socket = _mesh_socket(service, port, subset, given, accounts)
+            socket = _mesh_socket(service, port, subset, given, service.names or accounts)
             cluster.transport_socket.CopyFrom(socket)
     elif given.mode is not ClientTLSMode.DISABLE:
         cluster.transport_socket.CopyFrom(_own_socket(service, given))
+
+
+def apply_announcement(cluster: Any, version: int) -> None:
+    """Begins every connection with the caller's address, by the PROXY protocol; outside of any TLS."""
+    if not version:
+        return
+    matches = [match.transport_socket for match in cluster.transport_socket_matches]
+    for socket in matches or [cluster.transport_socket]:
+        inner = base_pb2.TransportSocket()
+        inner.CopyFrom(socket if socket.name else _plain())
+        announced = upstream_proxy.ProxyProtocolUpstreamTransport(
+            config=proxy_protocol_pb2.ProxyProtocolConfig(version=version - 1),
+            transport_socket=inner,
+        )
+        socket.name = "envoy.transport_sockets.upstream_proxy_protocol"
+        socket.typed_config.CopyFrom(pack(announced))
 
 
 def mark(endpoint: Any) -> None:
@@ -140,11 +159,14 @@ def _where_sidecar(socket: Any) -> Any:
 
 
 def _elsewhere() -> Any:
-    plain = base_pb2.TransportSocket(
-        name="envoy.transport_sockets.raw_buffer", typed_config=pack(raw_buffer_pb2.RawBuffer())
-    )
     return cluster_pb2.Cluster.TransportSocketMatch(
-        name="tlsMode-disabled", match=struct_pb2.Struct(), transport_socket=plain
+        name="tlsMode-disabled", match=struct_pb2.Struct(), transport_socket=_plain()
+    )
+
+
+def _plain() -> Any:
+    return base_pb2.TransportSocket(
+        name="envoy.transport_sockets.raw_buffer", typed_config=pack(raw_buffer_pb2.RawBuffer())
     )
 
 
@@ -160,7 +182,7 @@ def _own_socket(service: Service, given: ClientTLS) -> Any:
         pair.certificate_chain.filename = given.certificate
         pair.private_key.filename = given.key
     if not given.unverified:
-        _verify(common, given, given.names or ((sni,) if sni else ()))
+        _verify(common, given, given.names or service.names or ((sni,) if sni else ()))
     context = tls.UpstreamTlsContext(common_tls_context=common, sni=sni)
     return base_pb2.TransportSocket(name=_SOCKET, typed_config=pack(context))
 
@@ -182,4 +204,6 @@ def _verify(common: Any, given: ClientTLS, alternatives: Sequence[str]) -> None:
         )
         return
     validation.trusted_ca.filename = given.authorities or _SYSTEM_ROOTS
+    if given.revoked:
+        validation.crl.filename = given.revoked
     common.validation_context.CopyFrom(validation)
