@@ -1,4 +1,4 @@
-"""The judge on the real cluster: a version that fails 5 % of its requests is gone within seconds, and says why."""
+"""The judge on the real cluster: a version that fails 5 % of its requests is gone within seconds, a good one is promoted."""
 
 from __future__ import annotations
 
@@ -39,4 +39,14 @@ def test_a_version_that_fails_one_request_in_twenty_is_rolled_back_within_second
     events = json.loads(judged.run("get", "events", "-o", "json"))["items"]
     told = [event["message"] for event in events if event["involvedObject"]["kind"] == "Canary"]
     assert any("Rolling back echo.judge judged worse: " in message for message in told), told
+    judged.run("rollout", "status", "deployment/echo-primary", "--timeout=10s")
+
+
+def test_a_good_version_is_promoted_as_soon_as_it_is_shown_not_worse(judged: Judged) -> None:
+    with calling(RATE) as calls:
+        outcome = judged.roll_out("size=7", calls)
+    assert (outcome.phase, outcome.bad) == ("Succeeded", 0), outcome
+    conditions = {each["type"]: each for each in judged.status()["conditions"]}
+    assert conditions["Judged"]["reason"] == "NotWorse"
+    assert "not worse" in outcome.message
     judged.run("rollout", "status", "deployment/echo-primary", "--timeout=10s")

@@ -127,7 +127,7 @@ def _worse(state: SharesState, config: Shares, verdict: Verdict) -> Explanation:
 def _kept(state: SharesState, config: Shares, verdict: Verdict) -> Explanation:
     """What speaks for promotion: the edge with the least evidence, since it needs them all."""
     step = state.step
-    needs = {edge: _until_kept(state, config, edge) for edge in shares.watched(state)}
+    needs = {edge: _until_kept(state, config, edge) for edge in shares.required(state, config)}
     edge = min(needs, key=lambda each: shares.kept_evidence(state, config, each))
     factor = shares.spread(state, edge).factor
     return Explanation(

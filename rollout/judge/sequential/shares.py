@@ -26,6 +26,8 @@ from rollout.judge.sequential.verdicts import Verdict
 
 _MOST_USUAL = 0.5
 """An edge that more than this share of the primary's requests exceed says little about slowness."""
+_NEAR_LIMIT = 0.1
+"""Where a latency has a limit, edges below this part of it can prove a canary worse, but do not hold up a promotion."""
 
 
 def update(state: SharesState, tick: Tick, config: Shares) -> SharesState:
@@ -122,7 +124,7 @@ def verdict(state: SharesState, config: Shares) -> Verdict:
     if _reachable(state, bound) and worse_evidence(state, config) >= bound:
         return Verdict.WORSE
     bound = -math.log(config.beta)
-    for edge in watched(state):
+    for edge in required(state, config):
         if kept_evidence(state, config, edge) < bound:
             return Verdict.UNDECIDED
     return Verdict.NOT_WORSE
@@ -131,6 +133,18 @@ def verdict(state: SharesState, config: Shares) -> Verdict:
 def watched(state: SharesState) -> tuple[int, ...]:
     """The edges that are compared."""
     return tuple(range(len(state.edges))) if state.watched is None else state.watched
+
+
+def required(state: SharesState, config: Shares) -> tuple[int, ...]:
+    """The edges at which a canary has to be shown not worse before it is promoted: of those watched, the ones that matter.
+
+    Whether a few requests more take 6 ms says little to somebody who allows 500 ms, and takes long to show.
+    """
+    compared = watched(state)
+    if config.limit is None or not config.edges:
+        return compared
+    least = _NEAR_LIMIT * config.edges[config.limit.edge]
+    return tuple(each for each in compared if config.edges[each] >= least) or compared
 
 
 def _reachable(state: SharesState, bound: float) -> bool:

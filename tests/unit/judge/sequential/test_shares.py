@@ -126,6 +126,28 @@ def test_an_edge_that_most_requests_exceed_is_not_compared() -> None:
     assert state.watched == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("limit", "burst", "expected"),
+    [
+        pytest.param(None, 0, Verdict.UNDECIDED, id="without a limit each edge has to be shown"),
+        pytest.param(500, 0, Verdict.NOT_WORSE, id="5 ms hold nothing up where 500 are allowed"),
+        pytest.param(40, 0, Verdict.UNDECIDED, id="they do where 40 are"),
+        pytest.param(500, 40, Verdict.WORSE, id="but they prove a canary worse"),
+    ],
+)
+def test_edges_far_below_the_limit_do_not_hold_up_a_promotion(
+    limit: float | None, burst: int, expected: Verdict
+) -> None:
+    config = latency(Bounds(max=limit), edges=(5.0, 50.0, 500.0))
+    # A few requests take 6 ms, and when they do they are many.
+    past = [Tick(Arm(0, (0, 0, 0)), Arm(500, (bad, 0, 0))) for bad in (20, *[0] * 19)] * 2
+    state = after(config, *past, *[slow((burst, 0, 0), (0, 0, 0))] * 12)
+    assert verdict(state, config) is expected
+    said = explain(state, config, expected)
+    slowest = "5" if expected is not Verdict.NOT_WORSE else "500"
+    assert said.subject == f"requests slower than {slowest} ms"
+
+
 def test_latency_limit_is_held_at_the_first_edge_that_is_not_below_it() -> None:
     limit = latency(Bounds(max=120), edges=EDGES, quantile=0.75).limit
     assert limit == Limit(share=0.25, edge=2)
