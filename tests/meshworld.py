@@ -51,6 +51,7 @@ class World:
             self.registry,
             slices_of=lambda ns, name: self._slices.get((ns, name), {}).values(),
             pod_of=lambda ns, name: self._pods.get((ns, name)),
+            pods_in=lambda ns: [pod for key, pod in self._pods.items() if key[0] == ns],
         )
         self.views = Views(self.registry)
         self.faults: dict[tuple[str, str], LeasedFault] = {}
@@ -71,6 +72,7 @@ class World:
                 self.feed.node(key[1], obj)
             case "Pod":
                 self._pods[key] = obj
+                self.feed.pod(key[0])
             case "ChaosExperiment":
                 fault = leased_fault(ChaosExperiment.parse(obj))
                 assert isinstance(fault, LeasedFault), fault

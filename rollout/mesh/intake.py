@@ -33,7 +33,9 @@ class Intake:
             cache.watch(SECRET, trim=trim_secret, namespace=namespace)
             for namespace in sorted(set(credential_namespaces))
         ]
-        self.feed = Feed(registry, slices_of=self._slices_of, pod_of=self.pods.get)
+        self.feed = Feed(
+            registry, slices_of=self._slices_of, pod_of=self.pods.get, pods_in=self.pods.list
+        )
         self.changed: Callable[[], None] = lambda: None
         self.pod_changed: Callable[[str, str], None] = lambda _namespace, _name: None
         self._subscribe()
@@ -77,12 +79,14 @@ class Intake:
         for piece in self._slices.by_index(_BY_POD, change.key):
             self.feed.slice(piece)
             self.changed()
+        if self.feed.pod(change.key.namespace):
+            self.changed()
         if change.new is not None:
             self.pod_changed(*change.key)
 
     def _on_routing(self, change: Change) -> None:
         old, new = change.old, change.new
-        if old is not None and new is not None and old.get("spec") == new.get("spec"):
+        if old is not None and new is not None and _says_the_same(old, new):
             return
         self.feed.routing(change.kind.kind, *change.key, new)
         self.changed()
@@ -99,6 +103,12 @@ def _pods_of(piece: Object) -> Iterator[Key]:
         target = entry.get("targetRef") or {}
         if target.get("kind") == "Pod":
             yield Key(target.get("namespace") or piece["metadata"]["namespace"], target["name"])
+
+
+def _says_the_same(old: Object, new: Object) -> bool:
+    """Whether nothing differs but the status, and what others keep about a routing object."""
+    one, other = (each["metadata"].get("annotations") or {} for each in (old, new))
+    return old.get("spec") == new.get("spec") and one == other
 
 
 def _same(old: Object, new: Object) -> bool:

@@ -6,6 +6,7 @@ Knows neither stores nor watches: whoever does calls `put` and `remove`, then `f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rollout.api.errors import InvalidObject
@@ -19,17 +20,19 @@ from rollout.mesh.ingest.delegation import Delegations
 from rollout.mesh.ingest.destinationrules import destination_policy
 from rollout.mesh.ingest.gateways import gateway
 from rollout.mesh.ingest.peers import peer_policy
-from rollout.mesh.ingest.serviceentries import declared
+from rollout.mesh.ingest.serviceentries import Declared, declared
 from rollout.mesh.ingest.services import Json, PodOf
 from rollout.mesh.ingest.virtualservices import route_table
 from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
-from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.registry import Ports, Registry
 from rollout.mesh.model.service import service_host
 
 SlicesOf = Callable[[str, str], Iterable[Json]]
 """Finds the EndpointSlices of a service by namespace and name."""
+PodsIn = Callable[[str], Iterable[Json]]
+"""Finds the pods of a namespace."""
 ROUTING_KINDS = (
     "VirtualService",
     "DestinationRule",
@@ -43,9 +46,18 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 class Feed:
     """The way into a registry."""
 
-    def __init__(self, registry: Registry, *, slices_of: SlicesOf, pod_of: PodOf) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        slices_of: SlicesOf,
+        pod_of: PodOf,
+        pods_in: PodsIn = lambda _namespace: (),
+    ) -> None:
         self._registry = registry
-        self._slices_of, self._pod_of = slices_of, pod_of
+        self._slices_of, self._pod_of, self._pods_in = slices_of, pod_of, pods_in
+        self._selecting: dict[Ref, tuple[Declared, ...]] = {}
+        self._outdated: set[Ref] = set()
         self._stale: set[tuple[str, str]] = set()
         self._claims = Claims(registry)
         self._delegations = Delegations(registry)
@@ -69,6 +81,13 @@ class Feed:
         labels = (obj["metadata"].get("labels") or {}) if obj else {}
         if self._registry.set_place(name, services.node_locality(labels)):
             self._stale.update((s.namespace, s.name) for s in self._registry.services.values())
+            self._outdated.update(self._selecting)
+
+    def pod(self, namespace: str) -> bool:
+        """A pod of a namespace came, changed or went; whether ServiceEntries choose among its pods."""
+        found = {ref for ref in self._selecting if ref.namespace == namespace}
+        self._outdated |= found
+        return bool(found)
 
     def secret(self, namespace: str, name: str, obj: Json | None) -> None:
         """A Secret that may be a credential came, changed or (None) went."""
@@ -91,9 +110,25 @@ class Feed:
             if found is not None:
                 pieces = self._slices_of(namespace, name)
                 ports = services.endpoints(found, pieces, self._pod_of, self._registry.places)
-                if self._registry.mutual_tls is not MutualTLS.NONE:
-                    ports = services.identified(ports, self._registry.peers)
+                ports = self._identified(ports)
             self._registry.set_endpoints(host, ports)
+        outdated, self._outdated = self._outdated, set()
+        for ref in sorted(outdated):
+            self._choose(ref)
+
+    def _identified(self, ports: Ports) -> Ports:
+        if self._registry.mutual_tls is MutualTLS.NONE:
+            return ports
+        return services.identified(ports, self._registry.peers)
+
+    def _choose(self, ref: Ref) -> None:
+        """Puts a ServiceEntry's hosts in, with the pods that it selects as they are now."""
+        found = {}
+        for each in self._selecting.get(ref, ()):
+            pods = self._pods_in(ref.namespace)
+            ports = services.selected(each.service, pods, self._registry.places)
+            found[each.service.host] = replace(each, endpoints=self._identified(ports))
+        self._claims.put(ref, found)
 
     def routing(self, kind: str, namespace: str, name: str, obj: Json | None) -> None:
         """An object of one of the `ROUTING_KINDS` came, changed or (None) went."""
@@ -138,11 +173,14 @@ class Feed:
         return problems
 
     def _service_entry(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
-        if obj is None:
-            self._claims.put(ref, {})
-            return []
-        found, problems = declared(ServiceEntry.parse(obj))
-        self._claims.put(ref, {each.service.host: each for each in found})
+        found, problems = declared(ServiceEntry.parse(obj)) if obj else ([], [])
+        self._selecting.pop(ref, None)
+        self._outdated.discard(ref)
+        if any(each.service.selector for each in found):
+            self._selecting[ref] = tuple(found)
+            self._outdated.add(ref)
+        else:
+            self._claims.put(ref, {each.service.host: each for each in found})
         return problems
 
     def _peer_authentication(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
@@ -150,6 +188,9 @@ class Feed:
         if self._registry.set_peer_policy(ref, policy):
             # Endpoints say whether they take mutual TLS.
             everywhere = ref.namespace == self._registry.root_namespace
+            self._outdated.update(
+                each for each in self._selecting if everywhere or each.namespace == ref.namespace
+            )
             self._stale.update(
                 (service.namespace, service.name)
                 for service in self._registry.services.values()

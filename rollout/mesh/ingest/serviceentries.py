@@ -18,6 +18,8 @@ _RESOLUTIONS = {
     "DNS": Resolution.DNS,
     "DNS_ROUND_ROBIN": Resolution.DNS_ROUND_ROBIN,
 }
+_MOST_WEIGHT = 1_000_000
+"""So that the weights of a locality's endpoints never sum up to more than Envoy takes."""
 Ports = dict[int, tuple[Endpoint, ...]]
 
 
@@ -33,6 +35,7 @@ def declared(parsed: ServiceEntry) -> tuple[list[Declared], list[Problem]]:
     """A service for each host of a ServiceEntry, and what of it is not acted upon."""
     ref = Ref("ServiceEntry", parsed.namespace, parsed.name)
     found = []
+    selector = _selector(parsed)
     for host in dict.fromkeys(host.rstrip(".").lower() for host in parsed.spec.hosts):
         if "." not in host:
             continue
@@ -51,6 +54,8 @@ def declared(parsed: ServiceEntry) -> tuple[list[Declared], list[Problem]]:
             resolution=resolution,
             resolved=() if resolution is Resolution.ENDPOINTS else tuple(behind.items()),
             exported=exported(parsed.spec.export_to, parsed.namespace),
+            selector=selector,
+            names=parsed.spec.subject_alt_names,
         )
         found.append(Declared(service, behind if resolution is Resolution.ENDPOINTS else {}))
     return found, list(_left_aside(parsed, ref))
@@ -59,20 +64,29 @@ def declared(parsed: ServiceEntry) -> tuple[list[Declared], list[Problem]]:
 def _left_aside(parsed: ServiceEntry, ref: Ref) -> Iterator[Problem]:
     for field in parsed.unknown_fields:
         yield Problem(ref, field.path, field.reason, field.remedy or _UNSUPPORTED)
-    reason = "is not acted upon by this version"
     for index, host in enumerate(parsed.spec.hosts):
         if "." not in host.rstrip("."):
             why = f"{host!r} has no dot: short names are those of Services"
             yield Problem(ref, f"spec.hosts[{index}]", why, "write a name with a dot")
-    if parsed.spec.workload_selector is not None:
-        yield Problem(ref, "spec.workloadSelector", reason, "name the endpoints")
-    if parsed.spec.subject_alt_names:
-        remedy = "put them into the tls of a DestinationRule of the host"
-        yield Problem(ref, "spec.subjectAltNames", reason, remedy)
+    chosen = parsed.spec.workload_selector
+    if chosen is not None and not chosen.labels:
+        why = "has no labels: it selects nothing"
+        yield Problem(ref, "spec.workloadSelector.labels", why, "give the pods' labels")
+    if chosen is not None and parsed.spec.resolution != "STATIC":
+        why = "has an effect with resolution STATIC only"
+        yield Problem(ref, "spec.workloadSelector", why, "set resolution: STATIC")
     for index, endpoint in enumerate(parsed.spec.endpoints):
-        for name, value in (("network", endpoint.network), ("weight", endpoint.weight)):
-            if value:
-                yield Problem(ref, f"spec.endpoints[{index}].{name}", reason, _UNSUPPORTED)
+        if endpoint.network:
+            why = "is not acted upon by this version: all networks are one"
+            yield Problem(ref, f"spec.endpoints[{index}].network", why, _UNSUPPORTED)
+
+
+def _selector(parsed: ServiceEntry) -> frozenset[tuple[str, str]]:
+    """The labels of the pods behind it, where they are endpoints."""
+    chosen = parsed.spec.workload_selector
+    if chosen is None or parsed.spec.resolution != "STATIC":
+        return frozenset()
+    return frozenset(chosen.labels.items())
 
 
 def _port(port: ServiceEntryPort) -> Port:
@@ -110,4 +124,5 @@ def _endpoint(written: WorkloadEntrySpec, port: ServiceEntryPort) -> Endpoint:
         port=written.ports.get(port.name) or port.target_port or port.number,
         labels=frozenset(written.labels.items()),
         locality=written.locality or "",
+        weight=min(written.weight or 1, _MOST_WEIGHT),
     )

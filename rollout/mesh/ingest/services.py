@@ -117,6 +117,37 @@ def endpoints(
     }
 
 
+def selected(
+    service: Service, pods: Iterable[Json], places: Mapping[str, str]
+) -> dict[int, tuple[Endpoint, ...]]:
+    """The ready pods that a service selects, as its endpoints by its port numbers."""
+    found: dict[int, list[Endpoint]] = {}
+    for pod in pods:
+        labels, workload = labels_and_workload(pod, service.namespace)
+        addresses = pod.get("addresses") or ()
+        if not service.selects(labels) or pod["metadata"].get("deletionTimestamp"):
+            continue
+        if not (pod.get("ready") or pod.get("well")):
+            continue
+        place = locality(dict(labels)) or places.get(pod.get("node") or "", "")
+        for port in service.ports:
+            found.setdefault(port.number, []).extend(
+                Endpoint(
+                    address=address,
+                    port=int(port.target),
+                    labels=labels,
+                    workload=workload,
+                    locality=place,
+                )
+                for address in addresses
+            )
+    return {
+        number: tuple(sorted(group, key=lambda each: each.address))
+        for number, group in sorted(found.items())
+        if group
+    }
+
+
 def identified(
     ports: Mapping[int, tuple[Endpoint, ...]], peers: PeerPolicies
 ) -> dict[int, tuple[Endpoint, ...]]:
@@ -176,8 +207,12 @@ def _well(pod: Json) -> bool:
     """
     if (pod.get("spec") or {}).get("readinessGates"):
         return False
+    return _is(pod, "ContainersReady")
+
+
+def _is(pod: Json, condition: str) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any((each["type"], each["status"]) == ("ContainersReady", "True") for each in conditions)
+    return any((each["type"], each["status"]) == (condition, "True") for each in conditions)
 
 
 def labels_and_workload(
@@ -252,4 +287,7 @@ def trim_pod(pod: dict[str, Any]) -> dict[str, Any]:
         "metadata": {key: metadata[key] for key in kept if key in metadata},
         "spec": {"serviceAccountName": spec.get("serviceAccountName"), "containers": containers},
         "well": _well(pod),
+        "ready": _is(pod, "Ready"),
+        "addresses": [each["ip"] for each in (pod.get("status") or {}).get("podIPs") or ()],
+        "node": spec.get("nodeName") or "",
     }
