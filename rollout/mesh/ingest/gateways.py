@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 from rollout.api.istio.gateway import Gateway as Parsed
 from rollout.api.istio.gateway import Server, ServerTLSSettings
@@ -59,8 +60,6 @@ class _ServerReader:
 
     def server(self, index: int, server: Server) -> GatewayServer | None:
         protocol = _PROTOCOLS[server.port.protocol.upper()]
-        if server.bind:
-            self._say("bind", "is not acted upon by this version", _REMEDY)
         tls, redirect = None, False
         if server.tls is not None and not protocol.encrypted:
             redirect = self._clear(protocol, server.tls)
@@ -77,8 +76,18 @@ class _ServerReader:
             name=server.port.name or server.name or "",
             protocol=protocol,
             redirect=redirect,
+            bind=self._bind(server.bind or ""),
             tls=tls,
         )
+
+    def _bind(self, text: str) -> str:
+        try:
+            address = ip_address(text) if text else None
+        except ValueError:
+            reason = f"{text!r} is no address: all are listened on"
+            self._say("bind", reason, "give an IP address, or remove it")
+            return ""
+        return "" if address is None or address.is_unspecified else str(address)
 
     def _clear(self, protocol: ServerProtocol, tls: ServerTLSSettings) -> bool:
         """All that TLS settings can say of a port without TLS is that its clients are to use another."""
@@ -91,18 +100,24 @@ class _ServerReader:
         return bool(tls.https_redirect)
 
     def _tls(self, given: ServerTLSSettings) -> ServerTLS | None:
-        if given.mode == "ISTIO_MUTUAL":
-            self._say("tls.mode", "ISTIO_MUTUAL is not acted upon by this version", "use MUTUAL")
-            return None
         mode = TLSMode(given.mode or "PASSTHROUGH")
         if given.https_redirect:
             self._say("tls.httpsRedirect", "has no effect on a port of TLS", "use it on port 80")
+        if mode is TLSMode.AUTO_PASSTHROUGH:
+            reason = "AUTO_PASSTHROUGH is not acted upon: the mesh is of one cluster"
+            self._say("tls.mode", reason, "use PASSTHROUGH with a VirtualService")
+            return None
         if not mode.terminated:
             if given.credential_name:
                 reason = f"has no effect with mode {mode.value}"
                 self._say("tls.credentialName", reason, "remove it, or use mode SIMPLE")
             return ServerTLS(mode=mode)
         credential = (given.credential_name or "").removeprefix("kubernetes://")
+        if mode is TLSMode.MESH:
+            if credential:
+                reason = "has no effect with mode ISTIO_MUTUAL"
+                self._say("tls.credentialName", reason, "remove it, or use mode MUTUAL")
+            return ServerTLS(mode=mode, names=given.subject_alt_names)
         if not credential:
             files = given.server_certificate or given.private_key
             reason = "is missing: files of the proxy's pod are not read" if files else "is missing"

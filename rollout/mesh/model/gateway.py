@@ -23,11 +23,15 @@ class ServerProtocol(Enum):
 
 
 class TLSMode(Enum):
-    """Who ends TLS, and whether clients show a certificate; PASSTHROUGH leaves it to the destination."""
+    """Who ends TLS, and whether clients show a certificate; PASSTHROUGH leaves it to the destination.
+
+    MESH is mutual TLS with the mesh's own certificates.
+    """
 
     SIMPLE = "SIMPLE"
     MUTUAL = "MUTUAL"
     OPTIONAL_MUTUAL = "OPTIONAL_MUTUAL"
+    MESH = "ISTIO_MUTUAL"
     PASSTHROUGH = "PASSTHROUGH"
     AUTO_PASSTHROUGH = "AUTO_PASSTHROUGH"
 
@@ -59,7 +63,10 @@ class ServerTLS:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayServer:
-    """One port with the hosts that it takes: (namespace or `*`, host) pairs; `redirect` sends plain HTTP to HTTPS."""
+    """One port with the hosts that it takes: (namespace or `*`, host) pairs; `redirect` sends plain HTTP to HTTPS.
+
+    `bind` is the one address that is listened on, empty for all.
+    """
 
     port: int
     hosts: tuple[tuple[str, str], ...]
@@ -67,6 +74,7 @@ class GatewayServer:
     name: str = ""
     protocol: ServerProtocol = ServerProtocol.HTTP
     redirect: bool = False
+    bind: str = ""
     tls: ServerTLS | None = None
 
 

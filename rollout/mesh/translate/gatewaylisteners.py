@@ -14,7 +14,7 @@ from envoy.config.core.v3 import base_pb2 as core
 from envoy.config.listener.v3 import listener_components_pb2 as lc
 from envoy.config.listener.v3 import listener_pb2
 
-from rollout.mesh.model.gateway import ServerProtocol, ServerTLS
+from rollout.mesh.model.gateway import ServerProtocol, ServerTLS, TLSMode
 from rollout.mesh.model.hosts import narrower
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
@@ -26,6 +26,7 @@ from rollout.mesh.translate.connections import applying, forward
 from rollout.mesh.translate.filters import Side
 from rollout.mesh.translate.gateways import BoundPort, BoundServer, bound_tables, conditions
 from rollout.mesh.translate.listeners import tls_inspector
+from rollout.mesh.translate.mutual import server_socket
 from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.weights import ClusterOf
 
@@ -54,14 +55,17 @@ class PortListener:
 
     def make(self) -> Listening:
         """The listener with all that belongs to it."""
-        name = f"{_ANY}_{self._port.port}"
+        address = self._port.bind or _ANY
+        name = f"{address}_{self._port.port}"
         chains = list(self._chains(name))
         if not chains:
             return self._found
         listener = listener_pb2.Listener(
             name=name,
             address=address_pb2.Address(
-                socket_address=address_pb2.SocketAddress(address=_ANY, port_value=self._port.port)
+                socket_address=address_pb2.SocketAddress(
+                    address=address, port_value=self._port.port
+                )
             ),
             traffic_direction=core.TrafficDirection.OUTBOUND,
             filter_chains=chains,
@@ -75,7 +79,8 @@ class PortListener:
     def _chains(self, name: str) -> Iterator[Any]:
         port = self._port
         if port.protocol is ServerProtocol.HTTP:
-            yield lc.FilterChain(filters=[self._http(name, names.gateway_routes(port.port))])
+            routes = names.gateway_routes(port.port, port.bind)
+            yield lc.FilterChain(filters=[self._http(name, routes)])
         elif port.protocol is ServerProtocol.TCP:
             filters = self._tcp(port.servers[0])
             if filters is not None:
@@ -91,7 +96,12 @@ class PortListener:
         if not given.mode.terminated:
             yield from self._passed_through(bound)
             return
-        if not self._keys(bound, given):
+        if given.mode is TLSMode.MESH and self._registry.mutual_tls is MutualTLS.NONE:
+            reason = "proxies have no identities in this mesh"
+            fault = bound.problem("tls.mode", reason, "set mesh.mtls.auto, or use mode MUTUAL")
+            self._found.problems.append(fault)
+            return
+        if given.mode is not TLSMode.MESH and not self._keys(bound, given):
             return
         hosts = [host for _, host in bound.server.hosts]
         https = bound.server.protocol is ServerProtocol.HTTPS
@@ -103,8 +113,13 @@ class PortListener:
             name=bound.name,
             filter_chain_match=_asked_for(taken),
             filters=[last],
-            transport_socket=tls.downstream(given, tls.HTTP_PROTOCOLS if https else ()),
+            transport_socket=self._socket(given, https=https),
         )
+
+    def _socket(self, given: ServerTLS, *, https: bool) -> Any:
+        if given.mode is TLSMode.MESH:
+            return server_socket(given.names)
+        return tls.downstream(given, tls.HTTP_PROTOCOLS if https else ())
 
     def _http(self, name: str, routes: str) -> Any:
         secured = self._registry.mutual_tls is not MutualTLS.NONE

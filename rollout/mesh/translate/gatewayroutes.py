@@ -29,7 +29,12 @@ def port_routes(
     if port.protocol is ServerProtocol.HTTP:
         return [
             _routes(
-                names.gateway_routes(port.port), port, port.servers, registry, cluster_of, caller
+                names.gateway_routes(port.port, port.bind),
+                port,
+                port.servers,
+                registry,
+                cluster_of,
+                caller,
             )
         ]
     return [

@@ -35,11 +35,15 @@ class BoundServer:
 
 @dataclass(frozen=True, slots=True)
 class BoundPort:
-    """Servers of several Gateways on one port of the pod, the oldest first; all speak what the first does."""
+    """Servers of several Gateways on one port of the pod, the oldest first; all speak what the first does.
+
+    `bind` is the one address that they are reached at, empty for all.
+    """
 
     port: int
     service_port: int
     servers: tuple[BoundServer, ...]
+    bind: str = ""
 
     @property
     def protocol(self) -> ServerProtocol:
@@ -72,8 +76,8 @@ def pod_port(proxy: Proxy, service_port: int) -> int | None:
 
 def bound_ports(gateways: Iterable[Gateway], proxy: Proxy) -> tuple[list[BoundPort], list[Problem]]:
     """The servers of all Gateways put together by the pod's port, and those that don't fit there."""
-    found: dict[int, list[BoundServer]] = {}
-    service_ports: dict[int, int] = {}
+    found: dict[tuple[int, str], list[BoundServer]] = {}
+    service_ports: dict[tuple[int, str], int] = {}
     problems: list[Problem] = []
     taken: set[tuple[int, str]] = set()
     for gateway in gateways:
@@ -81,19 +85,23 @@ def bound_ports(gateways: Iterable[Gateway], proxy: Proxy) -> tuple[list[BoundPo
             port = pod_port(proxy, server.port)
             if port is None or port in names.RESERVED_PORTS:
                 continue
-            service_ports.setdefault(port, server.port)
+            place = (port, server.bind)
+            service_ports.setdefault(place, server.port)
             name = _named(gateway, server)
             # Names within a Gateway need not differ.
             bound = BoundServer(
                 gateway, server, f"{name}.{server.index}" if (port, name) in taken else name
             )
             taken.add((port, bound.name))
-            there = found.setdefault(port, [])
+            there = found.setdefault(place, [])
             if there and (fault := _misfit(there[0], bound)):
                 problems.append(fault)
             else:
                 there.append(bound)
-    ports = [BoundPort(port, service_ports[port], tuple(found[port])) for port in sorted(found)]
+    ports = [
+        BoundPort(place[0], service_ports[place], tuple(found[place]), place[1])
+        for place in sorted(found)
+    ]
     return ports, problems
 
 

@@ -84,14 +84,15 @@ def mark(endpoint: Any) -> None:
     endpoint.metadata.filter_metadata[_MATCH].CopyFrom(_MODE)
 
 
-def server_socket() -> Any:
-    """What a proxy ends mutual TLS with: any identity of the trust domain, no other.
+def server_socket(only: Sequence[str] = ()) -> Any:
+    """What a proxy ends mutual TLS with: any identity of the trust domain (or `only` these), no other.
 
     It chooses no ALPN: then HTTP/2 is told from HTTP/1 by its first bytes, as without TLS.
     """
     anybody = string_pb2.StringMatcher(prefix=f"spiffe://{TRUST_DOMAIN}/")
+    named = [string_pb2.StringMatcher(exact=name) for name in only]
     context = tls.DownstreamTlsContext(
-        common_tls_context=_common([anybody]),
+        common_tls_context=_common(named or [anybody]),
         require_client_certificate=wrappers_pb2.BoolValue(value=True),
     )
     return base_pb2.TransportSocket(name=_SOCKET, typed_config=pack(context))

@@ -54,9 +54,9 @@ def virtual_host(host: str, port: int) -> str:
     return f"{host}:{port}"
 
 
-def gateway_routes(port: int) -> str:
-    """The routes of a gateway's listener, named after the port that it listens on."""
-    return f"http.{port}"
+def gateway_routes(port: int, bind: str = "") -> str:
+    """The routes of a gateway's listener, named after the port (and the one address) that it listens on."""
+    return f"http.{port}.{bind}" if bind else f"http.{port}"
 
 
 def secure_routes(service_port: int, server: str, gateway: str, namespace: str) -> str:
