@@ -15,10 +15,11 @@ MESH = "mesh"
 
 
 class MatchKind(Enum):
-    """How a string is compared."""
+    """How a string is compared; a path's prefix is one by whole elements (`/v1` takes `/v1/a`, not `/v1a`)."""
 
     EXACT = "exact"
     PREFIX = "prefix"
+    PATH_PREFIX = "path-prefix"
     REGEX = "regex"
     PRESENT = "present"
 
@@ -65,6 +66,10 @@ class Destination:
     subset: str = ""
 
 
+NOWHERE = Destination(host="")
+"""The destination of a share that leads to nothing: its requests are answered with 500."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderEdits:
     """What happens to the headers of requests and responses."""
@@ -106,9 +111,13 @@ class Retries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirect:
-    """An answer that sends the client elsewhere; with `same_port`, to the port that it came by."""
+    """An answer that sends the client elsewhere; with `same_port`, to the port that it came by.
+
+    The new path is `uri`, or the old one changed by a `pattern` (expression and replacement).
+    """
 
     uri: str = ""
+    pattern: tuple[str, str] | None = None
     authority: str = ""
     scheme: str = ""
     port: int | None = None
