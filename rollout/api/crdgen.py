@@ -15,7 +15,7 @@ import yaml
 from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary
 from rollout.api.chaos import ChaosExperiment, ChaosReport
-from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, VirtualService
+from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService
 from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
@@ -91,6 +91,7 @@ DEFINITIONS = (
         _ISTIO,
         ("se",),
     ),
+    _Definition(Sidecar, (_AGE,), _ISTIO, ()),
     _Definition(
         ChaosExperiment,
         (

@@ -85,9 +85,16 @@ CHAOS_REPORT = Kind("chaos.rollout.dev", "v1alpha1", "ChaosReport", "chaosreport
 
 DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destinationrules")
 GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
+SIDECAR = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
 SERVICE_ENTRY = Kind("networking.istio.io", "v1", "ServiceEntry", "serviceentries")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
 PEER_AUTHENTICATION = Kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications")
+TELEMETRY = Kind("telemetry.istio.io", "v1", "Telemetry", "telemetries")
 
+GATEWAY_CLASS = Kind(
+    "gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False
+)
 GRPC_ROUTE = Kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+KUBERNETES_GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+REFERENCE_GRANT = Kind("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")

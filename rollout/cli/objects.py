@@ -17,6 +17,7 @@ from rollout.api.kinds import (
     POD,
     SERVICE,
     SERVICE_ENTRY,
+    SIDECAR,
     VIRTUAL_SERVICE,
 )
 from rollout.cli.errors import CommandFailed
@@ -34,6 +35,7 @@ _KINDS = (
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
     SERVICE_ENTRY,
+    SIDECAR,
     PEER_AUTHENTICATION,
 )
 

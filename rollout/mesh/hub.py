@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _CULPRITS: dict[str, frozenset[str]] = {
     "cds": frozenset({"DestinationRule"}),
     "eds": frozenset({"DestinationRule"}),
-    "lds": frozenset({"Gateway", "VirtualService"}),
+    "lds": frozenset({"Gateway", "VirtualService", "Sidecar"}),
     "sds": frozenset({"Gateway"}),
     "rds": frozenset({"VirtualService", "Gateway", "DestinationRule"}),
     "ecds": frozenset(),
@@ -135,7 +135,7 @@ class Hub:
         regrouped = False
         for connection, client in self.clients.items():
             who = client.proxy
-            if dirty.services or dirty.places:
+            if dirty.services or dirty.places or dirty.scopes:
                 who = proxy(connection.node, self._pod_of(*client.pod), self._registry)
             if who != client.proxy:
                 client.proxy, regrouped = who, True

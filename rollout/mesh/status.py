@@ -17,6 +17,7 @@ from rollout.api.kinds import (
     GATEWAY,
     PEER_AUTHENTICATION,
     SERVICE_ENTRY,
+    SIDECAR,
     VIRTUAL_SERVICE,
     Kind,
 )
@@ -30,7 +31,14 @@ log = structlog.get_logger(__name__)
 
 KINDS: dict[str, Kind] = {
     kind.kind: kind
-    for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, GATEWAY, SERVICE_ENTRY, PEER_AUTHENTICATION)
+    for kind in (
+        VIRTUAL_SERVICE,
+        DESTINATION_RULE,
+        GATEWAY,
+        SERVICE_ENTRY,
+        SIDECAR,
+        PEER_AUTHENTICATION,
+    )
 }
 _CONDITION = "Reconciled"
 _SETTLE = 0.25

@@ -8,6 +8,7 @@ from rollout.api.istio.destinationrule import DestinationRule, DestinationRuleSp
 from rollout.api.istio.gateway import Gateway, GatewaySpec, Server
 from rollout.api.istio.http import HTTPMatchRequest, HTTPRoute, StringMatch
 from rollout.api.istio.serviceentry import ServiceEntry, ServiceEntrySpec
+from rollout.api.istio.sidecar import Sidecar, SidecarSpec
 from rollout.api.istio.virtualservice import VirtualService, VirtualServiceSpec
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Server",
     "ServiceEntry",
     "ServiceEntrySpec",
+    "Sidecar",
+    "SidecarSpec",
     "StringMatch",
     "TrafficPolicy",
     "VirtualService",

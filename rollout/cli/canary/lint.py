@@ -12,7 +12,7 @@ from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary, unsupported
 from rollout.api.chaos import ChaosExperiment
 from rollout.api.errors import FieldError, InvalidObject
-from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, VirtualService
+from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService
 from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
@@ -28,6 +28,7 @@ _MODELS: Mapping[tuple[str, str], type[Resource]] = {
         DestinationRule,
         Gateway,
         ServiceEntry,
+        Sidecar,
         PeerAuthentication,
     )
 }

@@ -13,6 +13,7 @@ from rollout.api.errors import InvalidObject
 from rollout.api.istio import DestinationRule, ServiceEntry, VirtualService
 from rollout.api.istio import Gateway as GatewayObject
 from rollout.api.istio.peerauthentication import PeerAuthentication
+from rollout.api.istio.sidecar import Sidecar
 from rollout.mesh.ingest import services
 from rollout.mesh.ingest.claims import Claims
 from rollout.mesh.ingest.credentials import Unusable, credential
@@ -22,6 +23,7 @@ from rollout.mesh.ingest.gateways import gateway
 from rollout.mesh.ingest.peers import peer_policy
 from rollout.mesh.ingest.serviceentries import Declared, declared
 from rollout.mesh.ingest.services import Json, PodOf
+from rollout.mesh.ingest.sidecars import sidecar_scope
 from rollout.mesh.ingest.virtualservices import route_table
 from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.peers import MutualTLS
@@ -39,6 +41,7 @@ ROUTING_KINDS = (
     "Gateway",
     "ServiceEntry",
     "PeerAuthentication",
+    "Sidecar",
 )
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -139,6 +142,7 @@ class Feed:
             "Gateway": self._gateway,
             "ServiceEntry": self._service_entry,
             "PeerAuthentication": self._peer_authentication,
+            "Sidecar": self._sidecar,
         }[kind]
         self.problems.pop(ref, None)
         try:
@@ -181,6 +185,11 @@ class Feed:
             self._outdated.add(ref)
         else:
             self._claims.put(ref, {each.service.host: each for each in found})
+        return problems
+
+    def _sidecar(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        scope, problems = sidecar_scope(Sidecar.parse(obj)) if obj else (None, [])
+        self._registry.set_scope(ref, scope)
         return problems
 
     def _peer_authentication(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rollout.mesh.ingest.services import Json, locality, workload
 from rollout.mesh.model.proxy import InboundPort, Proxy, ProxyType
+from rollout.mesh.model.reach import Ingress, Reach
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import Port, Protocol, Service
 
@@ -43,6 +45,15 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
         labels = pod["metadata"].get("labels") or {}
     kind = ProxyType(str(node["id"]).split("~", 1)[0])
     pairs = frozenset((str(key), str(value)) for key, value in labels.items())
+    pod_ports = tuple(
+        _inbound(service, port, number)
+        for service in registry.services_in(namespace)
+        if service.selects(pairs)
+        for port in service.ports
+        if port.protocol is not Protocol.UDP and (number := _container_port(port, pod)) is not None
+    )
+    # A gateway's proxy serves many: what limits it are its Gateways' routes.
+    scope = registry.scopes.of(namespace, pairs) if kind is ProxyType.SIDECAR else None
     return Proxy(
         type=kind,
         workload=workload(
@@ -51,20 +62,41 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
             labels=labels,
             account=str(metadata.get("SERVICE_ACCOUNT") or "default"),
         ),
-        inbound=tuple(
-            _inbound(service, port, number)
-            for service in registry.services_in(namespace)
-            if service.selects(pairs)
-            for port in service.ports
-            if port.protocol is not Protocol.UDP
-            and (number := _container_port(port, pod)) is not None
-        ),
+        inbound=_declared(scope.ingress, pod_ports) if scope and scope.ingress else pod_ports,
         # Without the labels that are a pod's own, a workload's pods are equal.
         labels=frozenset((name, value) for name, value in pairs if name not in _PODS_OWN),
         locality=locality(labels)
         or registry.places.get(str(metadata.get("NODE_NAME", "")), "")
         or _own_locality(node),
+        reach=scope.reach(namespace, allow_any=registry.allow_any)
+        if scope
+        else Reach(allow_any=registry.allow_any),
     )
+
+
+def _declared(
+    ingress: tuple[Ingress, ...], pod_ports: tuple[InboundPort, ...]
+) -> tuple[InboundPort, ...]:
+    """What a Sidecar says in place of the services, which still give their names where they lead to such a port."""
+    known = {each.port: each for each in reversed(pod_ports)}
+    nobody = InboundPort(
+        port=0, service_port=0, protocol=Protocol.AUTO, service="", service_name=""
+    )
+    return tuple(
+        replace(
+            known.get(each.port, replace(nobody, service_port=each.port)),
+            port=each.port,
+            protocol=each.protocol,
+            to=each.to,
+        )
+        for each in ingress
+    )
+
+
+def hosts(namespace: str, pod: Json, registry: Registry) -> frozenset[str]:
+    """The hosts of the services that a pod is behind."""
+    pairs = frozenset((pod["metadata"].get("labels") or {}).items())
+    return frozenset(each.host for each in registry.services_in(namespace) if each.selects(pairs))
 
 
 def _own_locality(node: Json) -> str:

@@ -19,7 +19,7 @@ def dangling(registry: Registry) -> dict[Ref, tuple[Problem, ...]]:
     for ref, table in registry.tables.items():
         if problems := tuple(_of_table(registry, table)):
             found[ref] = problems
-    for shadow, holder in registry.peers.shadowed():
+    for shadow, holder in (*registry.peers.shadowed(), *registry.scopes.shadowed()):
         reason = f"{holder.ref} is older and holds for the same workloads: this one has no effect"
         remedy = "remove one of them, or put both into one"
         found[shadow.ref] = (Problem(shadow.ref, "spec", reason, remedy),)

@@ -11,7 +11,8 @@ from rollout.mesh.model.problem import Ref
 class Dirty:
     """What changed: hosts whose services, endpoints, rules or routes did, and whether others of the mesh's things did.
 
-    `connections` are hosts whose routes for connections did, `objects` the routing objects behind it all.
+    `connections` are hosts whose routes for connections did, `destinations` those that changed routes lead or led to,
+    `objects` the routing objects behind it all.
     """
 
     services: set[str] = field(default_factory=set)
@@ -23,8 +24,12 @@ class Dirty:
     credentials: bool = False
     peers: bool = False
     places: bool = False
+    scopes: bool = False
+    destinations: set[str] = field(default_factory=set)
     objects: set[Ref] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         hosts = self.services or self.endpoints or self.policies or self.routes
-        return bool(hosts or self.gateways or self.credentials or self.peers or self.places)
+        return bool(
+            hosts or self.gateways or self.credentials or self.peers or self.places or self.scopes
+        )

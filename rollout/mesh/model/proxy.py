@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from rollout.mesh.model.reach import EVERYTHING, Reach
 from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Protocol, Workload
 
@@ -18,13 +19,14 @@ class ProxyType(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundPort:
-    """A port of the pod that a service's port leads to; `service` is its host, which metrics name."""
+    """A port of the pod that a service's port leads to; `service` is its host, which metrics name, `to` as `reach.Ingress`' is."""
 
     port: int
     service_port: int
     protocol: Protocol
     service: str
     service_name: str
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Proxy:
     inbound: tuple[InboundPort, ...] = ()
     labels: frozenset[tuple[str, str]] = frozenset()
     locality: str = ""
+    reach: Reach = EVERYTHING
 
     @property
     def caller(self) -> Caller:

@@ -16,6 +16,7 @@ from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.hosts import wildcards
 from rollout.mesh.model.peers import MutualTLS, PeerPolicies, PeerPolicy
 from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.reach import Reach, SidecarScope, SidecarScopes
 from rollout.mesh.model.routing import MESH, Caller, RouteTable
 from rollout.mesh.model.rules import Rules
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
@@ -42,6 +43,7 @@ class Registry:
         self.allow_any = allow_any
         self.mutual_tls = mutual_tls
         self.peers = PeerPolicies(root_namespace)
+        self.scopes = SidecarScopes(root_namespace)
         self.accounts: dict[str, tuple[str, ...]] = {}
         self.services: dict[str, Service] = {}
         self.endpoints: dict[str, Ports] = {}
@@ -106,6 +108,14 @@ class Registry:
         self._dirty.peers = True
         return True
 
+    def set_scope(self, ref: Ref, scope: SidecarScope | None) -> None:
+        """Puts, replaces or removes what workloads are told of the mesh."""
+        if self.scopes.get(ref) == scope:
+            return
+        self.scopes.put(ref, scope)
+        self._dirty.objects.add(ref)
+        self._dirty.scopes = True
+
     def set_table(self, ref: Ref, table: RouteTable | None) -> None:
         """Puts, replaces or removes a route table."""
         old = self.tables.get(ref)
@@ -117,6 +127,7 @@ class Registry:
             if each is not None:
                 asked = each.callers() if MESH in each.gateways else ()
                 self._count(asked, present=present)
+                self._dirty.destinations |= each.destinations()
                 self._touch(each)
 
     def set_policy(self, ref: Ref, policy: DestinationPolicy | None) -> None:
@@ -190,6 +201,20 @@ class Registry:
         """Services with ports whose connections are passed on without a look inside, the oldest first."""
         found = [self.services[host] for host in self._opaque]
         return sorted(found, key=lambda service: (service.created, service.host))
+
+    def imports(self, reach: Reach, table: RouteTable) -> bool:
+        """Whether a table is told to proxies of that reach: of its hosts, one is theirs."""
+        return reach.unlimited or any(
+            reach.takes(table.ref.namespace, self.canonical(host)) for host in table.hosts
+        )
+
+    def reaches(self, reach: Reach, service: Service) -> bool:
+        """Whether proxies of that reach know a service: itself, or as where a route of theirs leads."""
+        return reach.takes(service.namespace, service.host) or any(
+            self.imports(reach, table)
+            for table in self.tables.leading_to(service.host)
+            if MESH in table.gateways
+        )
 
     def on_port_in(self, port: int, namespace: str) -> bool:
         """Whether a namespace has services with routed traffic on a port."""

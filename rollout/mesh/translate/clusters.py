@@ -109,14 +109,35 @@ def _found(
 
 
 def inbound_cluster(port: InboundPort, namespace: str) -> Resource:
-    """Leads to the application, at the address and port that the client asked for."""
+    """Leads to the application: at the address and port that the client asked for, or where it says that it listens."""
     cluster = _original_destination(names.inbound(port.port))
-    cluster.upstream_bind_config.source_address.CopyFrom(
-        address_pb2.SocketAddress(address=_INBOUND_SOURCE, port_value=0)
-    )
+    if port.to.startswith(":"):
+        cluster.original_dst_lb_config.upstream_port_override.value = int(port.to[1:])
+    elif port.to:
+        _lead_to(cluster, _application(port.to))
+    # What comes by a path has no source address.
+    if not port.to.startswith("/"):
+        cluster.upstream_bind_config.source_address.CopyFrom(
+            address_pb2.SocketAddress(address=_INBOUND_SOURCE, port_value=0)
+        )
     cluster.metadata.CopyFrom(service_metadata(port.service, port.service_name, namespace, ""))
     speak(cluster, port.protocol)
     return wrap(names.CLUSTER, cluster.name, cluster)
+
+
+def _lead_to(cluster: Any, address: Any) -> None:
+    cluster.type = cluster_pb2.Cluster.STATIC
+    cluster.lb_policy = cluster_pb2.Cluster.ROUND_ROBIN
+    cluster.load_assignment.cluster_name = cluster.name
+    cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(address)
+
+
+def _application(to: str) -> Any:
+    if to.startswith("/"):
+        return address_pb2.Address(pipe=address_pb2.Pipe(path=to))
+    host, _, port = to.rpartition(":")
+    socket = address_pb2.SocketAddress(address=host.strip("[]"), port_value=int(port))
+    return address_pb2.Address(socket_address=socket)
 
 
 def sidecar_clusters() -> list[Resource]:

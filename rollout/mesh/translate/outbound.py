@@ -5,24 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rollout.mesh.model.proxy import Proxy
+from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Service
 from rollout.mesh.translate import names
 from rollout.mesh.translate.opaque import Chain, distinct, service_chains
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.shared import Shared
-from rollout.mesh.translate.sidecars import first_seen
+from rollout.mesh.translate.sidecars import first_seen, told
 
 
 def outbound_listeners(shared: Shared, proxy: Proxy) -> list[Resource]:
     """All of them; those that other proxies have too are made once."""
     callers = shared.callers(proxy.caller)
     found: list[Resource] = []
-    by_port: dict[int, list[Chain]] = {port: [] for port in shared.registry.routed_ports()}
+    reach = proxy.reach
+    by_port: dict[int, list[Chain]] = {port: [] for port in shared.routed_ports(reach)}
     for service in shared.registry.opaque_services():
         if not service.seen_from(proxy.namespace):
             continue
-        for number, chains in _chains(shared, service, callers).items():
+        for number, chains in _chains(shared, service, callers, reach).items():
             addresses = [each for each in service.addresses if "/" not in each]
             blocks = tuple(each for each in service.addresses if "/" in each)
             found += [shared.listener_to(address, number, chains) for address in addresses]
@@ -32,19 +34,19 @@ def outbound_listeners(shared: Shared, proxy: Proxy) -> list[Resource]:
                 by_port.setdefault(number, []).extend(limited)
     for port, wanted in sorted(by_port.items()):
         if port not in names.RESERVED_PORTS:
-            found.append(shared.listener_any(port, proxy.workload, distinct(wanted)))
+            found.append(shared.listener_any(port, proxy.workload, distinct(wanted), reach))
     return found
 
 
 def _chains(
-    shared: Shared, service: Service, callers: frozenset[Caller]
+    shared: Shared, service: Service, callers: frozenset[Caller], reach: Reach
 ) -> dict[int, tuple[Chain, ...]]:
-    tables = (t for t in shared.registry.mesh_tables(service.host) if t.tcp or t.tls)
+    tables = (t for t in told(shared.registry, service.host, reach) if t.tcp or t.tls)
     table = first_seen(tables, callers)
     return {
         port.number: distinct(
             service_chains(service, port, table, shared.cluster_of(port.number), callers)
         )
         for port in service.ports
-        if port.protocol.opaque
+        if port.protocol.opaque and reach.takes(service.namespace, service.host, port.number)
     }

@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable, Iterable
 
 from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.peers import MutualTLS
+from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import Caller, Destination
 from rollout.mesh.model.service import Service, Workload
@@ -22,8 +24,8 @@ from rollout.mesh.translate.routes import allow_any, block_all, framed
 Callers = frozenset[Caller]
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
 ByPolicyAndPlace = dict[tuple[DestinationPolicy | None, str], list[Resource]]
-
-
+_HostKey = tuple[int, Callers, Ref | None]
+_RoutesKey = tuple[int, str, Callers, Reach]
 _MOST_LISTENERS = 20_000
 
 
@@ -34,10 +36,11 @@ class Shared:
         self.registry = registry
         self._clusters: dict[str, ByPolicy] = {}
         self._endpoints: dict[str, ByPolicyAndPlace] = {}
-        self._hosts: dict[str, dict[tuple[int, Callers], sidecars.SharedHost]] = {}
-        self._routes: dict[tuple[int, str, Callers], PortRoutes] = {}
-        self._stale: dict[tuple[int, str, Callers], set[str]] = {}
-        self._others: dict[tuple[int, Callers], list[bytes]] = {}
+        self._hosts: dict[str, dict[_HostKey, sidecars.SharedHost]] = {}
+        self._routes: dict[_RoutesKey, PortRoutes] = {}
+        self._stale: dict[_RoutesKey, set[str]] = {}
+        self._others: dict[tuple[int, Callers, Reach], list[bytes]] = {}
+        self._hosts_on: dict[tuple[int, Reach], list[str]] = {}
         self._asked: Callers = frozenset()
         self._listeners: dict[Hashable, Resource] = {}
 
@@ -55,7 +58,7 @@ class Shared:
         ports: set[int] = set()
         renewed: set[int] = set()
         for host in self._affected(dirty.services | dirty.routes):
-            found = {port for port, _ in self._hosts.pop(host, ())}
+            found = {port for port, *_ in self._hosts.pop(host, ())}
             if (service := self.registry.services.get(host)) is not None:
                 found.update(port.number for port in service.ports if port.protocol.routed)
             else:
@@ -66,6 +69,9 @@ class Shared:
             for key, stale in self._stale.items():
                 if key[0] in found:
                     stale.add(host)
+        self._hosts_on = {
+            key: kept for key, kept in self._hosts_on.items() if key[0] not in renewed
+        }
         self._others = {key: kept for key, kept in self._others.items() if key[0] not in renewed}
         # Where rules ask other things of callers than before, there are other kinds of callers.
         anew = self._asked != self.registry.callers()
@@ -79,6 +85,31 @@ class Shared:
         if any(host.startswith("*") for host in found):
             found.update(self.registry.services, self._hosts, self._clusters)
         return found
+
+    def retain(self, reaches: set[Reach]) -> None:
+        """Drops what was made for proxies that are told other parts of the mesh than these."""
+        for key in [key for key in self._routes if key[-1] not in reaches]:
+            del self._routes[key], self._stale[key]
+        self._others = {key: kept for key, kept in self._others.items() if key[-1] in reaches}
+        self._hosts_on = {key: kept for key, kept in self._hosts_on.items() if key[-1] in reaches}
+
+    def hosts_on(self, port: int, reach: Reach) -> list[str]:
+        """Services with routed traffic on a port that proxies of that reach are told of, sorted."""
+        every = self.registry.hosts_on(port)
+        if reach.unlimited:
+            return every
+        key = (port, reach)
+        if key not in self._hosts_on:
+            services = self.registry.services
+            self._hosts_on[key] = [
+                host for host in every if reach.takes(services[host].namespace, host, port)
+            ]
+        return self._hosts_on[key]
+
+    def routed_ports(self, reach: Reach) -> list[int]:
+        """Ports with such services, sorted."""
+        every = self.registry.routed_ports()
+        return every if reach.unlimited else [port for port in every if self.hosts_on(port, reach)]
 
     def clusters(self, service: Service, policy: DestinationPolicy | None) -> list[Resource]:
         """A service's clusters under a rule."""
@@ -106,14 +137,14 @@ class Shared:
         """Which of the conditions that rules make hold for a caller; mostly there are none."""
         return frozenset(each for each in self.registry.callers() if each <= caller)
 
-    def routes(self, port: int, namespace: str, callers: Callers) -> Resource:
+    def routes(self, port: int, namespace: str, callers: Callers, reach: Reach) -> Resource:
         """The sidecars' routes of a port, as seen from a namespace by callers of whom these conditions hold."""
         home = namespace if self.registry.on_port_in(port, namespace) else ""
-        key = (port, home, callers)
+        key = (port, home, callers, reach)
         if key not in self._routes:
-            hosts = [host for host in self.registry.hosts_on(port) if self._shown(host, callers)]
+            hosts = [host for host in self.hosts_on(port, reach) if self._shown(host, callers)]
             pieces = [(host, self._piece(host, *key)) for host in hosts]
-            self._routes[key] = PortRoutes(port, pieces, self._rest(port, callers))
+            self._routes[key] = PortRoutes(port, pieces, self._rest(port, callers, reach))
             self._stale[key] = set()
         found, stale = self._routes[key], self._stale[key]
         while stale:
@@ -125,43 +156,49 @@ class Shared:
         exported = self.registry.services[host].exported
         return not exported or any(frozenset({("", each)}) in callers for each in exported)
 
-    def _piece(self, host: str, port: int, home: str, callers: Callers) -> bytes:
+    def _piece(self, host: str, port: int, home: str, callers: Callers, reach: Reach) -> bytes:
         service = self.registry.services[host]
-        shared = self._host(service, port, callers)
+        shared = self._host(service, port, callers, reach)
         return shared.at_home if service.namespace == home else shared.everywhere
 
-    def _rest(self, port: int, callers: Callers) -> list[bytes]:
+    def _rest(self, port: int, callers: Callers, reach: Reach) -> list[bytes]:
         """Virtual hosts of no service, and the one for all others."""
-        key = (port, callers)
+        key = (port, callers, reach)
         if key not in self._others:
-            others = sidecars.other_hosts(self.registry, port, self.cluster_of(port), callers)
-            last = allow_any() if self.registry.allow_any else block_all()
+            targets = self.cluster_of(port)
+            others = sidecars.other_hosts(self.registry, port, targets, callers, reach)
+            last = allow_any() if reach.allow_any else block_all()
             self._others[key] = [framed(host) for host in (*others, last)]
         return self._others[key]
 
-    def _host(self, service: Service, port: int, callers: Callers) -> sidecars.SharedHost:
+    def _host(
+        self, service: Service, port: int, callers: Callers, reach: Reach
+    ) -> sidecars.SharedHost:
         known = self._hosts.setdefault(service.host, {})
-        tables = self.registry.mesh_tables(service.host)
+        tables = sidecars.told(self.registry, service.host, reach)
         table = sidecars.first_seen(tables, callers)
         # A table that others do not see tells callers apart as well.
         asked = frozenset().union(*(each.callers() for each in tables)) if callers else frozenset()
         own = callers & asked
-        if (port, own) not in known:
+        key = (port, own, table.ref if table else None)
+        if key not in known:
             cluster_of = self.cluster_of(port)
-            known[port, own] = sidecars.service_host(service, port, table, cluster_of, own)
-        return known[port, own]
+            known[key] = sidecars.service_host(service, port, table, cluster_of, own)
+        return known[key]
 
-    def listener_any(self, port: int, workload: Workload, chains: tuple[Chain, ...]) -> Resource:
+    def listener_any(
+        self, port: int, workload: Workload, chains: tuple[Chain, ...], reach: Reach
+    ) -> Resource:
         """A workload's listener for a port, whatever the address."""
-        http = bool(self.registry.hosts_on(port))
+        http, allow_any = bool(self.hosts_on(port, reach)), reach.allow_any
         return self._listener(
-            (port, workload, chains, http),
+            (port, workload, chains, http, allow_any),
             lambda: listeners.outbound_any(
                 port,
                 workload,
                 chains,
                 http=http,
-                allow_any=self.registry.allow_any,
+                allow_any=allow_any,
                 secured=self.registry.mutual_tls is not MutualTLS.NONE,
             ),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import MESH, Caller, Destination, RouteTable
 from rollout.mesh.model.service import Service
@@ -58,7 +59,11 @@ def service_host(
 
 
 def other_hosts(
-    registry: Registry, port: int, cluster_of: ClusterOf, callers: frozenset[Caller]
+    registry: Registry,
+    port: int,
+    cluster_of: ClusterOf,
+    callers: frozenset[Caller],
+    reach: Reach,
 ) -> Iterator[bytes]:
     """Virtual hosts of names that no service has; each name once, by the oldest table."""
     if port != _UNKNOWN_HOSTS_PORT:
@@ -66,7 +71,7 @@ def other_hosts(
     for host in registry.tables.mesh_hosts():
         if registry.canonical(host) in registry.services or _is_address(registry, host):
             continue
-        table = first_seen(registry.mesh_tables(host), callers)
+        table = first_seen(told(registry, host, reach), callers)
         if table is None:
             continue
         routes = http_routes(
@@ -74,6 +79,11 @@ def other_hosts(
         )
         if host != "*" and routes:
             yield virtual_host(names.virtual_host(host, port), [host], routes)
+
+
+def told(registry: Registry, host: str, reach: Reach) -> list[RouteTable]:
+    """The tables for a host that proxies of that reach are told of."""
+    return [table for table in registry.mesh_tables(host) if registry.imports(reach, table)]
 
 
 def first_seen(tables: Iterable[RouteTable], callers: frozenset[Caller]) -> RouteTable | None:

@@ -7,13 +7,16 @@ made once in a `Scope`. Knows nothing of connections or of what a proxy already 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.peers import MutualTLS, PeerModes
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
+from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.service import Service
 from rollout.mesh.model.traffic import DestinationPolicy
 from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
 from rollout.mesh.translate.gatewaylisteners import PortListener
@@ -27,11 +30,21 @@ Changed = dict[str, set[str]]
 """Names of resources that came, changed or went, by type."""
 
 
-class Scope:
-    """Clusters and endpoints as seen from a namespace and a locality, by sidecars or at the edge."""
+class Place(NamedTuple):
+    """From where the mesh is seen: a namespace and a locality, by gateways at the `edge`, as far as a Sidecar reaches."""
 
-    def __init__(self, namespace: str, locality: str, edge: bool, shared: Shared) -> None:  # noqa: FBT001
-        self._namespace, self._locality, self._edge = namespace, locality, edge
+    namespace: str
+    locality: str
+    edge: bool
+    reach: Reach
+
+
+class Scope:
+    """Clusters and endpoints as seen from a place."""
+
+    def __init__(self, place: Place, shared: Shared) -> None:
+        self._namespace, self._locality = place.namespace, place.locality
+        self._edge, self._reach = place.edge, place.reach
         self._shared = shared
         self._rules: dict[str, DestinationPolicy] = {}
         self._names: dict[str, tuple[str, ...]] = {}
@@ -46,7 +59,7 @@ class Scope:
             service = self._shared.registry.services.get(host)
             made: list[Resource] = []
             ready: list[Resource] = []
-            if service is not None and service.seen_from(self._namespace):
+            if service is not None and self._sees(service):
                 policy = self._policy(host)
                 made = self._shared.clusters(service, policy)
                 ready = self._shared.endpoints(service, policy, self._locality)
@@ -56,6 +69,16 @@ class Scope:
             if made:
                 self._names[host] = tuple(resource.name for resource in made)
         return found
+
+    def refresh(self, hosts: set[str], destinations: Iterable[str]) -> Changed:
+        """Takes up what changed of these hosts, and that routes lead elsewhere than before."""
+        if not self._reach.unlimited:
+            hosts = hosts | set(map(self._shared.registry.canonical, destinations))
+        return self.update(hosts)
+
+    def _sees(self, service: Service) -> bool:
+        registry = self._shared.registry
+        return service.seen_from(self._namespace) and registry.reaches(self._reach, service)
 
     def _policy(self, host: str) -> DestinationPolicy | None:
         found = self._shared.registry.policy(self._namespace, host)
@@ -136,11 +159,12 @@ class View:
         """Makes the routes of these ports (None: all) again; answers those that differ."""
         if self.proxy.type is ProxyType.ROUTER:
             return replace(self._routes, tuple(self._routes), self._router_routes())
-        known = self._shared.registry.routed_ports()
+        known = self._shared.routed_ports(self.proxy.reach)
         wanted = [port for port in known if ports is None or port in ports]
         old = tuple(self._routes) if ports is None else tuple(map(str, sorted(ports)))
         callers = self._shared.callers(self.proxy.caller)
-        made = [self._shared.routes(port, self.proxy.namespace, callers) for port in wanted]
+        namespace, reach = self.proxy.namespace, self.proxy.reach
+        made = [self._shared.routes(port, namespace, callers, reach) for port in wanted]
         return replace(self._routes, old, made)
 
     def update_faults(self, faults: Collection[LeasedFault]) -> set[str]:
@@ -163,7 +187,7 @@ class View:
 
     def _sidecar_listeners(self) -> list[Resource]:
         return [
-            listeners.virtual_outbound(allow_any=self._shared.registry.allow_any),
+            listeners.virtual_outbound(allow_any=self.proxy.reach.allow_any),
             listeners.virtual_inbound(self.proxy, self._modes()),
             *outbound_listeners(self._shared, self.proxy),
         ]
@@ -203,11 +227,8 @@ class View:
         ]
 
 
-_Place = tuple[str, str, bool]
-
-
-def _place(proxy: Proxy) -> _Place:
-    return (proxy.namespace, proxy.locality, proxy.type is ProxyType.ROUTER)
+def _place(proxy: Proxy) -> Place:
+    return Place(proxy.namespace, proxy.locality, proxy.type is ProxyType.ROUTER, proxy.reach)
 
 
 class Views:
@@ -216,7 +237,7 @@ class Views:
     def __init__(self, registry: Registry) -> None:
         self._shared = Shared(registry)
         self._registry = registry
-        self._scopes: dict[_Place, Scope] = {}
+        self._scopes: dict[Place, Scope] = {}
         self._views: dict[Proxy, View] = {}
         self._faults: tuple[LeasedFault, ...] = ()
 
@@ -226,7 +247,7 @@ class Views:
             place = _place(proxy)
             scope = self._scopes.get(place)
             if scope is None:
-                scope = self._scopes[place] = Scope(*place, self._shared)
+                scope = self._scopes[place] = Scope(place, self._shared)
             self._views[proxy] = view = View(proxy, scope, self._shared)
             view.update_faults(self._faults)
         return self._views[proxy]
@@ -236,6 +257,7 @@ class Views:
         self._views = {proxy: view for proxy, view in self._views.items() if proxy in proxies}
         places = set(map(_place, self._views))
         self._scopes = {place: s for place, s in self._scopes.items() if place in places}
+        self._shared.retain({place.reach for place in places})
 
     def inject(self, faults: tuple[LeasedFault, ...]) -> dict[Proxy, Changed]:
         """These faults and no others are in force; answers, for each view that it concerns, the slots that changed."""
@@ -254,7 +276,9 @@ class Views:
     def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
         """Takes up what changed; answers, for each view that it concerns, the names that changed."""
         hosts, ports = self._shared.forget(dirty)
-        scopes = {place: scope.update(hosts) for place, scope in self._scopes.items()}
+        scopes = {
+            place: scope.refresh(hosts, dirty.destinations) for place, scope in self._scopes.items()
+        }
         found: dict[Proxy, Changed] = {}
         for proxy, view in self._views.items():
             scope = scopes[_place(proxy)]
