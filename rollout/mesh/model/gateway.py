@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.routing import Route
 
 
 class ServerProtocol(Enum):
@@ -48,24 +49,34 @@ class TLSMode(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTLS:
-    """TLS of a server; `credential` names a Secret of the gateway's pods' namespace.
+    """TLS of a server; `credential` names a Secret of `namespace`, which is that of the gateway's pods where it is empty.
 
     Versions are 10 to 13, 0 where nothing was said; `names` are those that a client's certificate may carry.
     """
 
     mode: TLSMode
     credential: str = ""
+    namespace: str = ""
     names: tuple[str, ...] = ()
     least: int = 0
     most: int = 0
     ciphers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HostRoutes:
+    """The routes of a host, in the order in which they are tried; without any, its requests are answered with 404."""
+
+    host: str
+    routes: tuple[Route, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayServer:
     """One port with the hosts that it takes: (namespace or `*`, host) pairs; `redirect` sends plain HTTP to HTTPS.
 
-    `bind` is the one address that is listened on, empty for all.
+    `bind` is the one address that is listened on, empty for all. Where `attached` is None, its routes are those of the
+    tables that are bound to its gateway.
     """
 
     port: int
@@ -76,15 +87,22 @@ class GatewayServer:
     redirect: bool = False
     bind: str = ""
     tls: ServerTLS | None = None
+    attached: tuple[HostRoutes, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """A Gateway: servers on the proxies whose labels its selector holds."""
+    """A Gateway: servers on the proxies whose labels its selector holds.
+
+    With a `service` (its host), requests come by that alone, whose ports no other gateway has part in; with a
+    `namespace`, only proxies of that serve it.
+    """
 
     ref: Ref
     created: str
     selector: frozenset[tuple[str, str]]
+    service: str = ""
+    namespace: str = ""
     servers: tuple[GatewayServer, ...] = ()
 
     @property
@@ -96,6 +114,16 @@ class Gateway:
     def age(self) -> tuple[str, str, str]:
         """Sorts the oldest first."""
         return (self.created, self.ref.namespace, self.ref.name)
+
+    def serves(self, namespace: str, labels: frozenset[tuple[str, str]]) -> bool:
+        """Whether proxies of a namespace with these labels serve it."""
+        return self.namespace in {"", namespace} and self.selector <= labels
+
+    def destinations(self) -> frozenset[str]:
+        """The hosts that attached routes lead to."""
+        groups = (each.routes for server in self.servers for each in server.attached or ())
+        every = (route.destinations() for routes in groups for route in routes)
+        return frozenset[str]().union(*every)
 
     def credentials(self) -> frozenset[str]:
         """The Secrets that its servers name."""

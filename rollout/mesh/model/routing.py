@@ -211,6 +211,12 @@ class Route:
     cors: Cors | None = None
     fault: Fault | None = None
 
+    def destinations(self) -> frozenset[str]:
+        """Every host that it or a mirror leads to."""
+        shares = self.action if isinstance(self.action, tuple) else ()
+        found = (*(share.destination for share in shares), *(m.destination for m in self.mirrors))
+        return frozenset(destination.host for destination in found)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionMatch:
@@ -270,8 +276,4 @@ class RouteTable:
         """Every host that a route or a mirror leads to."""
         rules = (*self.tcp, *self.tls)
         found = {share.destination.host for rule in rules for share in rule.shares}
-        for route in self.routes:
-            if isinstance(route.action, tuple):
-                found.update(share.destination.host for share in route.action)
-            found.update(mirror.destination.host for mirror in route.mirrors)
-        return frozenset(found)
+        return frozenset(found).union(*(route.destinations() for route in self.routes))

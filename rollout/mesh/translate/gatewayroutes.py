@@ -27,6 +27,9 @@ def port_routes(
 ) -> list[Resource]:
     """The route configurations that the listener of a port asks for: one for HTTP in clear, one for each HTTPS server."""
     if port.protocol is ServerProtocol.HTTP:
+        if any(each.server.attached is not None for each in port.servers):
+            name = names.gateway_routes(port.port, port.bind)
+            return [_attached(name, port, port.servers, cluster_of)]
         return [
             _routes(
                 names.gateway_routes(port.port, port.bind),
@@ -39,9 +42,29 @@ def port_routes(
         ]
     return [
         _routes(each.name, port, (each,), registry, cluster_of, caller)
+        if each.server.attached is None
+        else _attached(each.name, port, (each,), cluster_of)
         for each in port.servers
         if each.server.protocol is ServerProtocol.HTTPS
     ]
+
+
+def _attached(
+    name: str, port: BoundPort, servers: tuple[BoundServer, ...], cluster_of: ClusterOf
+) -> Resource:
+    """The routes that servers bring with them, host by host in their own order; no two servers have one host."""
+    found = {each.host: each for bound in servers for each in bound.server.attached or ()}
+    hosts = [
+        virtual_host(
+            names.virtual_host(host, port.service_port),
+            [host],
+            http_routes(
+                found[host].routes, cluster_of, port=port.service_port, gateways=frozenset()
+            ),
+        )
+        for host in sorted(found)
+    ]
+    return route_configuration(name, map(framed, hosts or [black_hole(port.service_port)]))
 
 
 def _routes(

@@ -5,7 +5,7 @@ Servers of one port speak one thing: that of the oldest. What is left out for th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rollout.mesh.model.gateway import Gateway, GatewayServer, ServerProtocol
@@ -62,16 +62,22 @@ class BoundTable:
 
 def selected(gateways: Iterable[Gateway], proxy: Proxy) -> list[Gateway]:
     """The Gateways that a proxy serves, the oldest first."""
-    found = [gateway for gateway in gateways if gateway.selector <= proxy.labels]
+    found = [each for each in gateways if each.serves(proxy.namespace, proxy.labels)]
     return sorted(found, key=lambda gateway: gateway.age)
 
 
-def pod_port(proxy: Proxy, service_port: int) -> int | None:
-    """Where the pod listens for a port of its Service; without a Service that port itself, if anybody may have it."""
+def pod_port(
+    proxy: Proxy, service_port: int, service: str = "", others: Collection[str] = ()
+) -> int | None:
+    """Where the pod listens for a port of a Service; without one that port itself, if anybody may have it.
+
+    Without a `service` (its host) it is that of any but `others`.
+    """
     for port in proxy.inbound:
-        if port.service_port == service_port:
+        here = port.service == service if service else port.service not in others
+        if here and port.service_port == service_port:
             return port.port
-    return service_port if service_port >= _LEAST_UNPRIVILEGED else None
+    return service_port if service_port >= _LEAST_UNPRIVILEGED and not service else None
 
 
 def bound_ports(gateways: Iterable[Gateway], proxy: Proxy) -> tuple[list[BoundPort], list[Problem]]:
@@ -80,14 +86,16 @@ def bound_ports(gateways: Iterable[Gateway], proxy: Proxy) -> tuple[list[BoundPo
     service_ports: dict[tuple[int, str], int] = {}
     problems: list[Problem] = []
     taken: set[tuple[int, str]] = set()
+    gateways = tuple(gateways)
+    own = {gateway.service for gateway in gateways if gateway.service}
     for gateway in gateways:
         for server in gateway.servers:
-            port = pod_port(proxy, server.port)
+            port = pod_port(proxy, server.port, gateway.service, own)
             if port is None or port in names.RESERVED_PORTS:
                 continue
             place = (port, server.bind)
             service_ports.setdefault(place, server.port)
-            name = _named(gateway, server)
+            name = _named(gateway, server, port)
             # Names within a Gateway need not differ.
             bound = BoundServer(
                 gateway, server, f"{name}.{server.index}" if (port, name) in taken else name
@@ -105,9 +113,11 @@ def bound_ports(gateways: Iterable[Gateway], proxy: Proxy) -> tuple[list[BoundPo
     return ports, problems
 
 
-def _named(gateway: Gateway, server: GatewayServer) -> str:
+def _named(gateway: Gateway, server: GatewayServer, port: int) -> str:
     name = server.name or str(server.index)
-    return names.secure_routes(server.port, name, gateway.ref.name, gateway.ref.namespace)
+    # Only the pod's port tells a gateway with a Service of its own from another of its name and namespace.
+    number = port if gateway.service else server.port
+    return names.secure_routes(number, name, gateway.ref.name, gateway.ref.namespace)
 
 
 def _misfit(first: BoundServer, other: BoundServer) -> Problem | None:

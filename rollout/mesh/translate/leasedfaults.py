@@ -171,7 +171,7 @@ def _compared(value: Any, match: StringMatch) -> Any:
     match match.kind:
         case MatchKind.EXACT:
             return cel.equal(value, match.value)
-        case MatchKind.PREFIX:
+        case MatchKind.PREFIX | MatchKind.PATH_PREFIX:
             return cel.starts(value, match.value)
         case MatchKind.REGEX:
             return cel.matches(value, match.value)

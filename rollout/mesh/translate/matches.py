@@ -37,7 +37,7 @@ def string_matcher(match: StringMatch) -> Any:
         case MatchKind.EXACT:
             found.exact = match.value
             found.ignore_case = match.ignore_case
-        case MatchKind.PREFIX:
+        case MatchKind.PREFIX | MatchKind.PATH_PREFIX:
             found.prefix = match.value
             found.ignore_case = match.ignore_case
         case MatchKind.REGEX | MatchKind.PRESENT:
@@ -53,6 +53,10 @@ def _path(found: Any, uri: StringMatch) -> None:
             found.path = uri.value
         case MatchKind.PREFIX:
             found.prefix = uri.value
+        case MatchKind.PATH_PREFIX if uri.value == "/":
+            found.prefix = "/"
+        case MatchKind.PATH_PREFIX:
+            found.path_separated_prefix = uri.value
         case MatchKind.REGEX:
             found.safe_regex.CopyFrom(regex_pb2.RegexMatcher(regex=uri.value))
         case MatchKind.PRESENT:

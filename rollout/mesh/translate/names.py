@@ -64,9 +64,13 @@ def secure_routes(service_port: int, server: str, gateway: str, namespace: str) 
     return f"https.{service_port}.{server}.{gateway}.{namespace}"
 
 
-def secret(credential: str) -> str:
-    """A key pair, by the Secret's name."""
-    return f"kubernetes://{credential}"
+def secret(credential: str, namespace: str = "") -> str:
+    """A key pair, by the Secret's name, and its namespace where that is not the proxy's."""
+    return (
+        f"kubernetes-gateway://{namespace}/{credential}"
+        if namespace
+        else f"kubernetes://{credential}"
+    )
 
 
 def authorities(credential: str) -> str:

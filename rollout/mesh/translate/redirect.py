@@ -8,6 +8,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as rc
 
 from rollout.mesh.model.routing import DirectResponse, Redirect
+from rollout.mesh.translate.rewrite import substitution
 
 _CODES = {
     301: rc.RedirectAction.MOVED_PERMANENTLY,
@@ -16,6 +17,8 @@ _CODES = {
     307: rc.RedirectAction.TEMPORARY_REDIRECT,
     308: rc.RedirectAction.PERMANENT_REDIRECT,
 }
+_OWN_PORTS = frozenset({80, 443})
+"""Those of the schemes, which URLs leave out."""
 
 
 def redirect_action(redirect: Redirect, port: int) -> Any:
@@ -27,10 +30,12 @@ def redirect_action(redirect: Redirect, port: int) -> Any:
         action.host_redirect = redirect.authority
     if redirect.port is not None:
         action.port_redirect = redirect.port
-    elif redirect.same_port:
+    elif redirect.same_port and port not in _OWN_PORTS:
         action.port_redirect = port
     if redirect.uri.startswith("%PREFIX()%"):
         action.prefix_rewrite = redirect.uri.removeprefix("%PREFIX()%")
+    elif redirect.pattern:
+        action.regex_rewrite.CopyFrom(substitution(*redirect.pattern))
     elif redirect.uri:
         action.path_redirect = redirect.uri
     return action

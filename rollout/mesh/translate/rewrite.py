@@ -15,10 +15,10 @@ def apply_rewrite(action: Any, rewrite: Rewrite, match: Match | None) -> None:
     if rewrite.authority:
         action.host_rewrite_literal = rewrite.authority
     if rewrite.pattern:
-        _pattern(action, *rewrite.pattern)
+        action.regex_rewrite.CopyFrom(substitution(*rewrite.pattern))
     elif rewrite.uri == "/" and (prefix := _open_prefix(match)):
         # Plain replacement of /a in /a/b by / would leave //b.
-        _pattern(action, f"^{re.escape(prefix)}(/?)(.*)", r"/\2")
+        action.regex_rewrite.CopyFrom(substitution(f"^{re.escape(prefix)}(/?)(.*)", r"/\2"))
     elif rewrite.uri:
         action.prefix_rewrite = rewrite.uri
 
@@ -29,9 +29,8 @@ def _open_prefix(match: Match | None) -> str:
     return "" if match.uri.value.endswith("/") else match.uri.value
 
 
-def _pattern(action: Any, pattern: str, substitution: str) -> None:
-    action.regex_rewrite.CopyFrom(
-        regex_pb2.RegexMatchAndSubstitute(
-            pattern=regex_pb2.RegexMatcher(regex=pattern), substitution=substitution
-        )
+def substitution(pattern: str, replacement: str) -> Any:
+    """Envoy's replacement of what an expression takes of a path."""
+    return regex_pb2.RegexMatchAndSubstitute(
+        pattern=regex_pb2.RegexMatcher(regex=pattern), substitution=replacement
     )

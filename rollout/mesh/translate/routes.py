@@ -12,7 +12,14 @@ from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.config.route.v3 import route_pb2
 from google.protobuf import wrappers_pb2
 
-from rollout.mesh.model.routing import Caller, DirectResponse, Match, Redirect, Route
+from rollout.mesh.model.routing import (
+    NOWHERE,
+    Caller,
+    DirectResponse,
+    Match,
+    Redirect,
+    Route,
+)
 from rollout.mesh.translate import names
 from rollout.mesh.translate.cors import FILTER, cors_policy
 from rollout.mesh.translate.faults import FILTER as FAULT
@@ -97,6 +104,8 @@ def _route(route: Route, match: Match | None, cluster_of: ClusterOf, port: int) 
 def _forward(action: Any, route: Route, match: Match | None, cluster_of: ClusterOf) -> None:
     assert isinstance(route.action, tuple)  # noqa: S101 - narrows the union for the type checker
     apply_destinations(action, route.action, cluster_of)
+    if any(share.destination == NOWHERE for share in route.action):
+        action.cluster_not_found_response_code = rc.RouteAction.INTERNAL_SERVER_ERROR
     apply_timeout(action, route)
     if route.rewrite is not None:
         apply_rewrite(action, route.rewrite, match)

@@ -39,7 +39,9 @@ def downstream(given: ServerTLS, protocols: tuple[str, ...] = ()) -> Any:
     common = tls.CommonTlsContext(
         tls_params=parameters(given),
         alpn_protocols=protocols,
-        tls_certificate_sds_secret_configs=[by_name(names.secret(given.credential))],
+        tls_certificate_sds_secret_configs=[
+            by_name(names.secret(given.credential, given.namespace))
+        ],
     )
     if given.mode.asks_client:
         common.combined_validation_context.CopyFrom(
@@ -88,7 +90,7 @@ class Keys:
 
 def keys(given: ServerTLS, namespace: str, registry: Registry) -> Keys | str:
     """The keys of a server for proxies of a namespace; the reason where one is missing."""
-    found = [_pair(given.credential, namespace, registry)]
+    found = [_pair(given.credential, given.namespace or namespace, registry, given.namespace)]
     if given.mode.asks_client:
         found.append(_trusted(given.credential, namespace, registry))
     return _together(found)
@@ -113,11 +115,11 @@ def _together(found: Sequence[Keys | str]) -> Keys | str:
     return Keys(tuple(resources), "; ".join(dict.fromkeys(warnings)))
 
 
-def _pair(name: str, namespace: str, registry: Registry) -> Keys | str:
+def _pair(name: str, namespace: str, registry: Registry, shown: str = "") -> Keys | str:
     found = registry.credentials.get((namespace, name))
     if found is None or not found.key:
         return _missing(registry, namespace, name, "has no tls.crt with tls.key")
-    secret = certificate_secret(names.secret(name), found)
+    secret = certificate_secret(names.secret(name, shown), found)
     return Keys((secret,), _fault(registry, namespace, name))
 
 
