@@ -1,0 +1,138 @@
+"""HTTPRoutes to readings. A rule that cannot be acted upon as written is left out as a whole, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rollout.api.durations import parse_go_duration
+from rollout.api.gatewayapi.httproute import (
+    HTTPBackendRef,
+    HTTPRoute,
+    HTTPRouteMatch,
+    HTTPRouteRule,
+)
+from rollout.mesh.ingest.gatewayapi.filters import EVERY, HEADERS, Filters, share_of
+from rollout.mesh.ingest.gatewayapi.grants import Grants
+from rollout.mesh.ingest.gatewayapi.matches import Unusable, match_of, rank
+from rollout.mesh.ingest.gatewayapi.reading import (
+    Notes,
+    Ranked,
+    RouteReading,
+    forwarded,
+    notes_of,
+    precedence,
+)
+from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.routing import (
+    NOWHERE,
+    Destination,
+    Mirror,
+    Retries,
+    Route,
+    WeightedDestination,
+)
+from rollout.mesh.model.service import Service
+from rollout.mesh.translate.retries import DEFAULT
+
+_EVERYTHING = (HTTPRouteMatch(),)
+
+
+def http_route(parsed: HTTPRoute, services: Mapping[str, Service], grants: Grants) -> RouteReading:
+    """The reading of an HTTPRoute, in a cluster of these services and grants."""
+    notes = notes_of("HTTPRoute", parsed.metadata, services, grants)
+    ranked: list[Ranked] = []
+    for index, rule in enumerate(parsed.spec.rules):
+        try:
+            ranked += _Rule(parsed, index, rule, notes).ranked()
+        except Unusable as fault:
+            notes.drop(index, fault)
+    return RouteReading(
+        ref=Ref("HTTPRoute", parsed.namespace, parsed.name),
+        generation=parsed.metadata.generation,
+        created=parsed.metadata.creation_timestamp,
+        parents=parsed.spec.parent_refs,
+        hostnames=tuple(host.lower() for host in parsed.spec.hostnames),
+        ranked=tuple(ranked),
+        conditions=notes.conditions(rules=bool(ranked), unknown=parsed.unknown_fields),
+    )
+
+
+class _Rule:
+    """One rule on its way into the model."""
+
+    def __init__(self, parsed: HTTPRoute, index: int, rule: HTTPRouteRule, notes: Notes) -> None:
+        self._parsed, self._index, self._rule, self._notes = parsed, index, rule, notes
+        self._path = f"spec.rules[{index}]"
+
+    def ranked(self) -> list[Ranked]:
+        """One for each match; Unusable before anything of it is noted as unresolved."""
+        rule, metadata = self._rule, self._parsed.metadata
+        for name, value in (
+            ("retry", rule.retry),
+            ("sessionPersistence", rule.session_persistence),
+        ):
+            if value is not None:
+                raise Unusable(name, "is not acted upon by this version: remove it")
+        filters = Filters(rule.filters, "filters", EVERY)
+        matches = [
+            match_of(index, written) for index, written in enumerate(rule.matches or _EVERYTHING)
+        ]
+        timeout, retries = self._timeouts()
+        shares = tuple(self._shares())
+        mirrors = tuple(self._mirrors(filters))
+        return [
+            Ranked(
+                precedence=precedence(rank(match), metadata, self._index, index),
+                route=Route(
+                    index=self._index,
+                    name=rule.name or f"{metadata.namespace}.{metadata.name}.{self._index}",
+                    matches=(match,),
+                    action=filters.redirection(match) or forwarded(shares),
+                    rewrite=filters.rewriting(match),
+                    headers=filters.headers,
+                    timeout=timeout,
+                    retries=retries,
+                    mirrors=mirrors,
+                ),
+            )
+            for index, match in enumerate(matches)
+        ]
+
+    def _timeouts(self) -> tuple[float | None, Retries | None]:
+        """Of the whole, and the retries that bound each attempt."""
+        written = self._rule.timeouts
+        whole = parse_go_duration(written.request).total_seconds() if written.request else None
+        if not written.backend_request:
+            return whole, None
+        each = parse_go_duration(written.backend_request).total_seconds()
+        if not each:
+            return whole, None
+        retries = Retries(
+            attempts=DEFAULT.attempts,
+            on=DEFAULT.on,
+            status_codes=DEFAULT.status_codes,
+            per_try_timeout=each,
+        )
+        return whole, retries
+
+    def _shares(self) -> Iterator[WeightedDestination]:
+        edits = [
+            Filters(each.filters, f"backendRefs[{index}].filters", HEADERS).headers
+            for index, each in enumerate(self._rule.backend_refs)
+        ]
+        for index, each in enumerate(self._rule.backend_refs):
+            yield WeightedDestination(
+                destination=self._destination(index, each),
+                weight=each.weight,
+                headers=edits[index],
+            )
+
+    def _destination(self, index: int, reference: HTTPBackendRef) -> Destination:
+        path = f"{self._path}.backendRefs[{index}]"
+        return self._notes.find(reference, path) or NOWHERE
+
+    def _mirrors(self, filters: Filters) -> Iterator[Mirror]:
+        for path, mirror in filters.mirrors:
+            found = self._notes.find(mirror.backend_ref, f"{self._path}.{path}.requestMirror")
+            if found is not None:
+                yield Mirror(destination=found, percent=share_of(mirror))
