@@ -24,7 +24,7 @@ from rollout.mesh.translate import names
 from rollout.mesh.translate.views import Views
 from rollout.mesh.xds.protocol import Rejection
 from rollout.mesh.xds.server import Connection
-from rollout.mesh.xds.wire import Encoder, Response
+from rollout.mesh.xds.wire import Codec, Response
 
 log = structlog.get_logger(__name__)
 
@@ -64,13 +64,13 @@ class Hub:
         self.clients: dict[Connection, Client] = {}
         self.on_rejections: Callable[[], None] = lambda: None
 
-    def connect(self, node: Mapping[str, Any], encoder: Encoder) -> Connection:
+    def connect(self, node: Mapping[str, Any], codec: Codec) -> Connection:
         """Admits a proxy with all changes so far taken up."""
         key = pod_key(node)
         self.push()
         who = proxy(node, self._pod_of(*key), self._registry)
         view = self._views.view(who)
-        connection = Connection(node, view.resources, encoder)
+        connection = Connection(node, view.resources, codec)
         self.clients[connection] = Client(key, who, monotonic())
         self._metrics.proxies.set(len(self.clients))
         log.info("proxy connected", proxy=connection.id)

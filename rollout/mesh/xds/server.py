@@ -1,4 +1,4 @@
-"""The gRPC side of delta ADS: one coroutine pair for each proxy around the pure protocol.
+"""The gRPC side of ADS, delta and state of the world: one coroutine pair for each proxy around the pure protocol.
 
 Bytes go in and out as they are. A proxy that does not answer, or does not take what is written, is dropped; it comes
 back and is sent what it lacks.
@@ -17,12 +17,13 @@ import grpc
 import structlog
 
 from rollout.mesh.xds.protocol import Rejection, Resources, Stream
-from rollout.mesh.xds.wire import Encoder, Request, Response, read_request
+from rollout.mesh.xds.sotw import StateOfTheWorld
+from rollout.mesh.xds.wire import Codec, Encoder, Request, Response
 
 log = structlog.get_logger(__name__)
 
 _SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-_DELTA = "DeltaAggregatedResources"
+_DELTA, _STATE = "DeltaAggregatedResources", "StreamAggregatedResources"
 _CHANNEL = (
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.keepalive_time_ms", 30_000),
@@ -46,9 +47,9 @@ class Limits:
 class Connection:
     """One connected proxy. Whoever changes what it should have calls `notify`."""
 
-    def __init__(self, node: Mapping[str, Any], resources: Resources, encoder: Encoder) -> None:
+    def __init__(self, node: Mapping[str, Any], resources: Resources, codec: Codec) -> None:
         self.node = node
-        self.stream = Stream(resources, encoder.encode)
+        self.stream = Stream(resources, codec.encode)
         self.sent = self.heard = monotonic()
         self.renewed = float("-inf")
         self.wake = asyncio.Event()
@@ -77,7 +78,7 @@ class Connection:
 class Source(Protocol):
     """What the server needs to know of the mesh."""
 
-    def connect(self, node: Mapping[str, Any], encoder: Encoder) -> Connection:
+    def connect(self, node: Mapping[str, Any], codec: Codec) -> Connection:
         """Admits a proxy; ValueError where it does not say who it is."""
         ...
 
@@ -131,8 +132,11 @@ class Server:
     async def start(self, address: str) -> int:
         """Listens; answers the port."""
         self._server = grpc.aio.server(options=_CHANNEL)
-        handler: Any = grpc.stream_stream_rpc_method_handler(self._handle)
-        handlers = grpc.method_handlers_generic_handler(_SERVICE, {_DELTA: handler})
+        methods: dict[str, Any] = {
+            _DELTA: grpc.stream_stream_rpc_method_handler(self._handle_delta),
+            _STATE: grpc.stream_stream_rpc_method_handler(self._handle_state),
+        }
+        handlers = grpc.method_handlers_generic_handler(_SERVICE, methods)
         self._server.add_generic_rpc_handlers((handlers,))
         if self._door is None:
             port = self._server.add_insecure_port(address)
@@ -148,23 +152,29 @@ class Server:
         if self._server is not None:
             await self._server.stop(grace=0.2)
 
-    async def _handle(self, requests: AsyncIterator[bytes], context: Any) -> None:
+    async def _handle_delta(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        await self._handle(requests, context, self._encoder)
+
+    async def _handle_state(self, requests: AsyncIterator[bytes], context: Any) -> None:
+        await self._handle(requests, context, StateOfTheWorld())
+
+    async def _handle(self, requests: AsyncIterator[bytes], context: Any, codec: Codec) -> None:
         # grpc cancels a stream whose proxy is gone, and would log the cancellation as an error.
         with contextlib.suppress(asyncio.CancelledError):
-            await self._serve(requests, context)
+            await self._serve(requests, context, codec)
 
-    async def _serve(self, requests: AsyncIterator[bytes], context: Any) -> None:
+    async def _serve(self, requests: AsyncIterator[bytes], context: Any, codec: Codec) -> None:
         if self._open >= self._limits.connections:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many proxies")
         self._open += 1
         connection: Connection | None = None
         try:
             caller = await self._door.authenticate(context) if self._door else None
-            connection, first = await self._admit(requests, caller)
+            connection, first = await self._admit(requests, caller, codec)
             self._source.answered(connection, connection.stream.receive(first))
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self._write(connection, context))
-                reading = group.create_task(self._read(connection, requests))
+                reading = group.create_task(self._read(connection, requests, codec))
                 stopping = group.create_task(self._stopping.wait())
                 await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
                 for task in (writing, reading, stopping):
@@ -183,22 +193,24 @@ class Server:
                 self._source.disconnect(connection)
 
     async def _admit(
-        self, requests: AsyncIterator[bytes], caller: Caller | None
+        self, requests: AsyncIterator[bytes], caller: Caller | None, codec: Codec
     ) -> tuple[Connection, Request]:
         async with asyncio.timeout(self._limits.answer):
             data = await anext(requests, None)
         if data is None:
             raise ValueError("the stream ended before its first request")
-        request, node = read_request(data)
+        request, node = codec.read(data)
         if node is None:
             raise ValueError("the first request has no node")
         if caller is not None:
             caller.check(node)
-        return self._source.connect(node, self._encoder), request
+        return self._source.connect(node, codec), request
 
-    async def _read(self, connection: Connection, requests: AsyncIterator[bytes]) -> None:
+    async def _read(
+        self, connection: Connection, requests: AsyncIterator[bytes], codec: Codec
+    ) -> None:
         async for data in requests:
-            request, _ = read_request(data)
+            request, _ = codec.read(data)
             connection.heard = monotonic()
             self._source.answered(connection, connection.stream.receive(request))
             if connection.stream.due:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToDict
@@ -59,11 +59,29 @@ def read_request(data: bytes) -> tuple[Request, Any | None]:
     return request, MessageToDict(message.node) if message.HasField("node") else None
 
 
+class Codec(Protocol):
+    """How a variant of the protocol is written: requests as the delta stream takes them, responses as it makes them."""
+
+    def read(self, data: bytes) -> tuple[Request, Any | None]:
+        """A request, and the node if it says one. ValueError where the bytes are none."""
+        ...
+
+    def encode(
+        self, type_url: str, resources: tuple[Resource, ...], removed: tuple[str, ...]
+    ) -> Response:
+        """The response that carries these resources and removals."""
+        ...
+
+
 class Encoder:
-    """Puts responses together and remembers the last ones, by what they contain."""
+    """The delta protocol as it is; remembers the last responses by what they contain. One is enough for all proxies."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Response] = {}
+
+    def read(self, data: bytes) -> tuple[Request, Any | None]:
+        """A request, and the node if it says one."""
+        return read_request(data)
 
     def encode(
         self, type_url: str, resources: tuple[Resource, ...], removed: tuple[str, ...]
