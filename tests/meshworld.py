@@ -68,6 +68,10 @@ class World:
                 service = metadata["labels"]["kubernetes.io/service-name"]
                 self._slices.setdefault((key[0], service), {})[key[1]] = obj
                 self.feed.slice(obj)
+            case "Ingress":
+                self.feed.ingresses.put(*key, obj)
+            case "IngressClass":
+                self.feed.ingresses.put_class(key[1], obj)
             case "Node":
                 self.feed.node(key[1], obj)
             case "Pod":

@@ -19,6 +19,7 @@ from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
+from rollout.kube.events import EventRecorder
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key
 from rollout.kube.serving import health_app, serve
@@ -32,6 +33,7 @@ from rollout.mesh.identity.keeper import SETTLE
 from rollout.mesh.ingest.references import dangling
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
+from rollout.mesh.ingresskeeper import IngressKeeper
 from rollout.mesh.intake import Intake
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.model.peers import MutualTLS
@@ -87,8 +89,19 @@ class ControlPlane:
         self._pusher = Pusher(self._push)
         self._intake.changed = self._pusher.trigger
         self._intake.pod_changed = self.hub.reintroduce
-        self._status = StatusKeeper(Writer(client, self.cache), self._intake.routing, self.problems)
-        self.hub.on_rejections = self._status.trigger
+        writer = Writer(client, self.cache)
+        self._status = StatusKeeper(writer, self._intake.routing, self.problems)
+        self._events = EventRecorder(client, "rollout-mesh")
+        self._ingresses = IngressKeeper(
+            writer,
+            self._events,
+            self._intake.ingresses,
+            self._intake.services,
+            options.system_namespace,
+            mine=self._feed.ingresses.mine,
+            problems=self.problems,
+        )
+        self.hub.on_rejections = self._trigger_statuses
         self._faults = FaultKeeper(self.hub)
         self._identities = self._make_identities(client)
         self._synced = False
@@ -143,7 +156,11 @@ class ControlPlane:
             self.hub.push()
         self.metrics.services.set(len(self.registry.services))
         self.metrics.virtual_services.set(len(self.registry.tables))
+        self._trigger_statuses()
+
+    def _trigger_statuses(self) -> None:
         self._status.trigger()
+        self._ingresses.trigger()
 
     def problems(self) -> dict[Ref, tuple[Problem, ...]]:
         """Everything that is wrong with any routing object now."""
@@ -195,6 +212,8 @@ class ControlPlane:
         gc.freeze()
         group.create_task(self._pusher.run())
         group.create_task(self._status.run())
+        group.create_task(self._ingresses.run())
+        group.create_task(self._events.run())
         servers: list[Server] = []
         if self._identities is not None:
             await self._identities.ready.wait()

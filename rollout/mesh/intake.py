@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rollout.api.kinds import ENDPOINT_SLICE, NODE, POD, SECRET, SERVICE
+from rollout.api.kinds import (
+    ENDPOINT_SLICE,
+    INGRESS,
+    INGRESS_CLASS,
+    NODE,
+    POD,
+    SECRET,
+    SERVICE,
+)
 from rollout.kube.cache import Cache
 from rollout.kube.objects import Key, Object
 from rollout.kube.store import Change
@@ -27,8 +35,10 @@ class Intake:
         self.pods = cache.watch(POD, trim=trim_pod)
         self.routing = {name: cache.watch(kind, optional=True) for name, kind in KINDS.items()}
         self._nodes = cache.watch(NODE, trim=trim_node)
-        self._services = cache.watch(SERVICE)
+        self.services = cache.watch(SERVICE)
         self._slices = cache.watch(ENDPOINT_SLICE)
+        self.ingresses = cache.watch(INGRESS)
+        self._ingress_classes = cache.watch(INGRESS_CLASS)
         self._secrets = [
             cache.watch(SECRET, trim=trim_secret, namespace=namespace)
             for namespace in sorted(set(credential_namespaces))
@@ -47,7 +57,9 @@ class Intake:
         self._slices.index(_BY_SERVICE, _services_of)
         self._slices.index(_BY_POD, _pods_of)
         self._nodes.subscribe(self._on_node)
-        self._services.subscribe(self._on_service)
+        self.services.subscribe(self._on_service)
+        self.ingresses.subscribe(self._on_ingress)
+        self._ingress_classes.subscribe(self._on_ingress_class)
         self._slices.subscribe(self._on_slice)
         self.pods.subscribe(self._on_pod)
         for store in self._secrets:
@@ -61,6 +73,17 @@ class Intake:
 
     def _on_service(self, change: Change) -> None:
         self.feed.service(*change.key, change.new)
+        self.changed()
+
+    def _on_ingress(self, change: Change) -> None:
+        old, new = change.old, change.new
+        if old is not None and new is not None and _says_the_same(old, new):
+            return
+        self.feed.ingresses.put(*change.key, new)
+        self.changed()
+
+    def _on_ingress_class(self, change: Change) -> None:
+        self.feed.ingresses.put_class(change.key.name, change.new)
         self.changed()
 
     def _on_secret(self, change: Change) -> None:

@@ -20,6 +20,7 @@ from rollout.mesh.ingest.credentials import Unusable, credential
 from rollout.mesh.ingest.delegation import Delegations
 from rollout.mesh.ingest.destinationrules import destination_policy
 from rollout.mesh.ingest.gateways import gateway
+from rollout.mesh.ingest.ingresses import Ingresses
 from rollout.mesh.ingest.peers import peer_policy
 from rollout.mesh.ingest.serviceentries import Declared, declared
 from rollout.mesh.ingest.services import Json, PodOf
@@ -64,6 +65,7 @@ class Feed:
         self._stale: set[tuple[str, str]] = set()
         self._claims = Claims(registry)
         self._delegations = Delegations(registry)
+        self.ingresses = Ingresses(registry)
         self.problems: dict[Ref, tuple[Problem, ...]] = {}
 
     def service(self, namespace: str, name: str, obj: Json | None) -> None:
@@ -72,6 +74,7 @@ class Feed:
         found = services.service(obj) if obj else None
         self._claims.service(Ref("Service", namespace, name), host, found)
         self._stale.add((namespace, name))
+        self.ingresses.service(namespace, name)
 
     def slice(self, obj: Json) -> None:
         """An EndpointSlice came, changed or went: its service's endpoints have to be read again."""
@@ -102,7 +105,8 @@ class Feed:
         self._registry.set_credential(namespace, name, found)
 
     def flush(self) -> None:
-        """Reads the endpoints of all services concerned, each once."""
+        """Reads the endpoints of all services concerned, each once, and puts Ingresses together."""
+        self.ingresses.flush()
         stale, self._stale = self._stale, set()
         for namespace, name in sorted(stale):
             host = service_host(namespace, name)
@@ -209,4 +213,4 @@ class Feed:
 
     def conflicts(self) -> dict[Ref, tuple[Problem, ...]]:
         """What objects come to together with others: hosts that another has, rules that nobody gives."""
-        return self._claims.conflicts() | self._delegations.problems()
+        return self._claims.conflicts() | self._delegations.problems() | self.ingresses.problems()

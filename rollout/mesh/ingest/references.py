@@ -17,7 +17,8 @@ def dangling(registry: Registry) -> dict[Ref, tuple[Problem, ...]]:
     """The problems of every routing object that has any."""
     found: dict[Ref, tuple[Problem, ...]] = {}
     for ref, table in registry.tables.items():
-        if problems := tuple(_of_table(registry, table)):
+        # What is made of other kinds is theirs to say something of.
+        if ref.kind == "VirtualService" and (problems := tuple(_of_table(registry, table))):
             found[ref] = problems
     for shadow, holder in (*registry.peers.shadowed(), *registry.scopes.shadowed()):
         reason = f"{holder.ref} is older and holds for the same workloads: this one has no effect"

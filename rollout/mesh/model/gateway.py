@@ -76,7 +76,7 @@ class GatewayServer:
     """One port with the hosts that it takes: (namespace or `*`, host) pairs; `redirect` sends plain HTTP to HTTPS.
 
     `bind` is the one address that is listened on, empty for all. Where `attached` is None, its routes are those of the
-    tables that are bound to its gateway.
+    tables that are bound to its gateway. `path` is where it stands in an object of another kind.
     """
 
     port: int
@@ -86,6 +86,7 @@ class GatewayServer:
     protocol: ServerProtocol = ServerProtocol.HTTP
     redirect: bool = False
     bind: str = ""
+    path: str = ""
     tls: ServerTLS | None = None
     attached: tuple[HostRoutes, ...] | None = None
 
@@ -107,8 +108,9 @@ class Gateway:
 
     @property
     def key(self) -> str:
-        """The name by which VirtualServices bind to it."""
-        return f"{self.ref.namespace}/{self.ref.name}"
+        """The name by which VirtualServices bind to it; to what is made of other kinds they cannot."""
+        name = f"{self.ref.namespace}/{self.ref.name}"
+        return name if self.ref.kind == "Gateway" else f"{self.ref.kind}:{name}"
 
     @property
     def age(self) -> tuple[str, str, str]:

@@ -29,8 +29,8 @@ class BoundServer:
 
     def problem(self, field: str, reason: str, remedy: str) -> Problem:
         """A problem of this server."""
-        path = f"spec.servers[{self.server.index}].{field}"
-        return Problem(self.gateway.ref, path, reason, remedy)
+        path = self.server.path or f"spec.servers[{self.server.index}]"
+        return Problem(self.gateway.ref, f"{path}.{field}", reason, remedy)
 
 
 @dataclass(frozen=True, slots=True)
