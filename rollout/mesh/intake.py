@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rollout.api.kinds import (
     ENDPOINT_SLICE,
@@ -16,6 +16,7 @@ from rollout.api.kinds import (
 from rollout.kube.cache import Cache
 from rollout.kube.objects import Key, Object
 from rollout.kube.store import Change
+from rollout.mesh.discovery import Discovery
 from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.ingest.services import trim_node, trim_pod
@@ -30,8 +31,13 @@ class Intake:
     """Everything that is watched for the registry. `changed` is called after each change, `pod_changed` with the pod."""
 
     def __init__(
-        self, cache: Cache, registry: Registry, credential_namespaces: Iterable[str]
+        self,
+        cache: Cache,
+        registry: Registry,
+        credential_namespaces: Iterable[str],
+        discovery_selectors: Sequence[Object] = (),
     ) -> None:
+        self._discovery = Discovery(cache, discovery_selectors, registry.root_namespace)
         self.pods = cache.watch(POD, trim=trim_pod)
         self.routing = {name: cache.watch(kind, optional=True) for name, kind in KINDS.items()}
         self._nodes = cache.watch(NODE, trim=trim_node)
@@ -39,9 +45,10 @@ class Intake:
         self._slices = cache.watch(ENDPOINT_SLICE)
         self.ingresses = cache.watch(INGRESS)
         self._ingress_classes = cache.watch(INGRESS_CLASS)
+        everywhere = "*" in (namespaces := set(credential_namespaces))
         self._secrets = [
             cache.watch(SECRET, trim=trim_secret, namespace=namespace)
-            for namespace in sorted(set(credential_namespaces))
+            for namespace in ([None] if everywhere else sorted(namespaces))
         ]
         self.feed = Feed(
             registry, slices_of=self._slices_of, pod_of=self.pods.get, pods_in=self.pods.list
@@ -57,15 +64,15 @@ class Intake:
         self._slices.index(_BY_SERVICE, _services_of)
         self._slices.index(_BY_POD, _pods_of)
         self._nodes.subscribe(self._on_node)
-        self.services.subscribe(self._on_service)
-        self.ingresses.subscribe(self._on_ingress)
+        self._discovery.follow(self.services, self._on_service)
+        self._discovery.follow(self.ingresses, self._on_ingress)
         self._ingress_classes.subscribe(self._on_ingress_class)
         self._slices.subscribe(self._on_slice)
         self.pods.subscribe(self._on_pod)
         for store in self._secrets:
             store.subscribe(self._on_secret)
         for store in self.routing.values():
-            store.subscribe(self._on_routing)
+            self._discovery.follow(store, self._on_routing)
 
     def _on_node(self, change: Change) -> None:
         self.feed.node(change.key.name, change.new)
