@@ -169,6 +169,10 @@ class Registry:
         if before != (self.credentials.get(key), self.credential_faults.get(key)):
             self._dirty.credentials = True
 
+    def reads_credentials(self, namespace: str) -> bool:
+        """Whether a namespace's credentials are looked for at all; `*` among them stands for every namespace."""
+        return not self.credential_namespaces.isdisjoint({namespace, "*"})
+
     def set_place(self, node: str, locality: str) -> bool:
         """Notes where a node is (`region/zone/subzone`, empty where unknown or gone); whether that is news."""
         if self.places.get(node, "") == locality:
@@ -272,6 +276,9 @@ class Registry:
         """Routes name the key by which requests to the host stay with an endpoint."""
         self._dirty.routes.add(host)
         everything = host.startswith("*")
+        brought = (gateway.destinations() for gateway in self.gateways.values())
+        if any(everything or host in hosts for hosts in brought):
+            self._dirty.gateways = True
         for table in self.tables.values() if everything else self.tables.leading_to(host):
             self._touch(table)
 

@@ -133,7 +133,7 @@ def _trusted(name: str, namespace: str, registry: Registry) -> Keys | str:
 
 
 def _missing(registry: Registry, namespace: str, name: str, otherwise: str) -> str:
-    if namespace not in registry.credential_namespaces:
+    if not registry.reads_credentials(namespace):
         return (
             f"Secrets of namespace {namespace} are not read (chart value mesh.credentialNamespaces)"
         )

@@ -1,0 +1,54 @@
+"""What comes of Gateway API's objects together: gateways for proxies, and what is to be said of each object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rollout.api.gatewayapi.references import ParentReference
+from rollout.mesh.ingest.gatewayapi.conditions import Condition
+from rollout.mesh.model.gateway import Gateway
+from rollout.mesh.model.problem import Ref
+
+CONTROLLER = "rollout.dev/gateway-controller"
+"""Who GatewayClasses of this mesh name."""
+GATEWAY = "Gateway.gateway.networking.k8s.io"
+"""The kind of Gateway API's Gateways among references, where Istio's are `Gateway`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerStatus:
+    """What is said of a listener; `attached` is how many routes it has."""
+
+    name: str
+    kinds: tuple[str, ...]
+    attached: int
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayStatus:
+    """What is said of a Gateway."""
+
+    conditions: tuple[Condition, ...]
+    addresses: tuple[str, ...] = ()
+    listeners: tuple[ListenerStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParentStatus:
+    """What is said of a route at one of its parents."""
+
+    parent: ParentReference
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """By object. `ports` are those that Gateways (namespace, name) have to be reached at, and whether with TLS."""
+
+    gateways: dict[Ref, Gateway] = field(default_factory=dict)
+    ports: dict[tuple[str, str], Mapping[int, bool]] = field(default_factory=dict)
+    class_statuses: dict[Ref, tuple[Condition, ...]] = field(default_factory=dict)
+    gateway_statuses: dict[Ref, GatewayStatus] = field(default_factory=dict)
+    route_statuses: dict[Ref, tuple[ParentStatus, ...]] = field(default_factory=dict)
