@@ -240,9 +240,10 @@ class ConnectionRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTable:
-    """A VirtualService: rules for hosts, bound to `mesh` or to gateways (`namespace/name`).
+    """A VirtualService, or routes of Gateway API: rules for hosts, bound to `mesh` or to gateways (`namespace/name`).
 
-    `exported` names the namespaces that see it (none: all).
+    `exported` names the namespaces that see it (none: all), `ports` those that it is for (none: all). The lowest `rank`
+    of those that are for a host comes first; VirtualServices have 0.
     """
 
     ref: Ref
@@ -253,11 +254,13 @@ class RouteTable:
     tcp: tuple[ConnectionRoute, ...] = ()
     tls: tuple[ConnectionRoute, ...] = ()
     exported: frozenset[str] = frozenset()
+    ports: frozenset[int] = frozenset()
+    rank: int = 0
 
     @property
-    def age(self) -> tuple[str, str, str]:
-        """Sorts the oldest first; names decide among those of one second."""
-        return (self.created, self.ref.namespace, self.ref.name)
+    def age(self) -> tuple[int, str, str, str]:
+        """Sorts the oldest of the lowest rank first; names decide among those of one second."""
+        return (self.rank, self.created, self.ref.namespace, self.ref.name)
 
     def callers(self) -> frozenset[Caller]:
         """What its rules ask of callers; empty where they are for everybody."""
@@ -271,6 +274,10 @@ class RouteTable:
         return not self.exported or any(
             frozenset({("", namespace)}) in callers for namespace in self.exported
         )
+
+    def on(self, port: int) -> bool:
+        """Whether it says anything of a port."""
+        return not self.ports or port in self.ports
 
     def destinations(self) -> frozenset[str]:
         """Every host that a route or a mirror leads to."""

@@ -71,7 +71,7 @@ def other_hosts(
     for host in registry.tables.mesh_hosts():
         if registry.canonical(host) in registry.services or _is_address(registry, host):
             continue
-        table = first_seen(told(registry, host, reach), callers)
+        table = first_seen(told(registry, host, reach), callers, port)
         if table is None:
             continue
         routes = http_routes(
@@ -86,9 +86,14 @@ def told(registry: Registry, host: str, reach: Reach) -> list[RouteTable]:
     return [table for table in registry.mesh_tables(host) if registry.imports(reach, table)]
 
 
-def first_seen(tables: Iterable[RouteTable], callers: frozenset[Caller]) -> RouteTable | None:
-    """The table in force for callers of whom these conditions hold."""
-    return next((table for table in tables if table.seen_by(callers)), None)
+def first_seen(
+    tables: Iterable[RouteTable], callers: frozenset[Caller], port: int | None = None
+) -> RouteTable | None:
+    """The table in force on a port (None: on any) for callers of whom these conditions hold."""
+    return next(
+        (table for table in tables if (port is None or table.on(port)) and table.seen_by(callers)),
+        None,
+    )
 
 
 def _is_address(registry: Registry, host: str) -> bool:
