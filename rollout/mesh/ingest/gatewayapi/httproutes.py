@@ -101,10 +101,8 @@ class _Rule:
     def _timeouts(self) -> tuple[float | None, Retries | None]:
         """Of the whole, and the retries that bound each attempt."""
         written = self._rule.timeouts
-        whole = parse_go_duration(written.request).total_seconds() if written.request else None
-        if not written.backend_request:
-            return whole, None
-        each = parse_go_duration(written.backend_request).total_seconds()
+        whole = _seconds(written.request, "timeouts.request")
+        each = _seconds(written.backend_request, "timeouts.backendRequest")
         if not each:
             return whole, None
         retries = Retries(
@@ -136,3 +134,10 @@ class _Rule:
             found = self._notes.find(mirror.backend_ref, f"{self._path}.{path}.requestMirror")
             if found is not None:
                 yield Mirror(destination=found, percent=share_of(mirror))
+
+
+def _seconds(text: str | None, field: str) -> float | None:
+    try:
+        return parse_go_duration(text).total_seconds() if text else None
+    except ValueError:
+        raise Unusable(field, f"{text!r} is not a duration: write it as 1m30s") from None

@@ -16,6 +16,14 @@ GATEWAY = "Gateway.gateway.networking.k8s.io"
 """The kind of Gateway API's Gateways among references, where Istio's are `Gateway`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClassStatus:
+    """What is said of a GatewayClass, as it was at a generation."""
+
+    generation: int
+    conditions: tuple[Condition, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerStatus:
     """What is said of a listener; `attached` is how many routes it has."""
@@ -28,8 +36,9 @@ class ListenerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayStatus:
-    """What is said of a Gateway."""
+    """What is said of a Gateway, as it was at a generation."""
 
+    generation: int
     conditions: tuple[Condition, ...]
     addresses: tuple[str, ...] = ()
     listeners: tuple[ListenerStatus, ...] = ()
@@ -37,8 +46,9 @@ class GatewayStatus:
 
 @dataclass(frozen=True, slots=True)
 class ParentStatus:
-    """What is said of a route at one of its parents."""
+    """What is said of a route, as it was at a generation, at one of its parents."""
 
+    generation: int
     parent: ParentReference
     conditions: tuple[Condition, ...]
 
@@ -49,6 +59,6 @@ class Outcome:
 
     gateways: dict[Ref, Gateway] = field(default_factory=dict)
     ports: dict[tuple[str, str], Mapping[int, bool]] = field(default_factory=dict)
-    class_statuses: dict[Ref, tuple[Condition, ...]] = field(default_factory=dict)
+    class_statuses: dict[Ref, ClassStatus] = field(default_factory=dict)
     gateway_statuses: dict[Ref, GatewayStatus] = field(default_factory=dict)
     route_statuses: dict[Ref, tuple[ParentStatus, ...]] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rollout.api.gatewayapi.gateway import Gateway, GatewayClass
@@ -23,6 +23,7 @@ from rollout.mesh.ingest.gatewayapi.httproutes import http_route
 from rollout.mesh.ingest.gatewayapi.listeners import ListenerReading, listeners_of
 from rollout.mesh.ingest.gatewayapi.outcome import (
     CONTROLLER,
+    ClassStatus,
     GatewayStatus,
     ListenerStatus,
     Outcome,
@@ -57,7 +58,7 @@ def resolve(objects: Objects, registry: Registry) -> Outcome:
         for ref, parsed in objects.gateways.items()
         if parsed.spec.gateway_class_name in ours
     }
-    for reading in readings(objects, registry, grants):
+    for reading in _readings(objects, registry, grants, open_gateways):
         labels = objects.namespaces.get(reading.ref.namespace, {})
         statuses = _attached(reading, open_gateways, labels)
         if statuses:
@@ -67,9 +68,15 @@ def resolve(objects: Objects, registry: Registry) -> Outcome:
     return outcome
 
 
-def readings(objects: Objects, registry: Registry, grants: Grants) -> list[RouteReading]:
-    """All routes, the oldest first."""
-    found = [http_route(each, registry.services, grants) for each in objects.http_routes.values()]
+def _readings(
+    objects: Objects, registry: Registry, grants: Grants, parents: Collection[Ref]
+) -> list[RouteReading]:
+    """The routes that have any of these parents, the oldest first."""
+    found = [
+        http_route(each, registry.services, grants)
+        for each in objects.http_routes.values()
+        if any(_parent(parent, each.namespace) in parents for parent in each.spec.parent_refs)
+    ]
     return sorted(found, key=lambda reading: reading.age)
 
 
@@ -81,8 +88,8 @@ def _classes(classes: Mapping[Ref, GatewayClass], outcome: Outcome) -> set[str]:
         if each.spec.parameters_ref is not None:
             reason = "spec.parametersRef is not acted upon by this version: remove it"
             accepted = not_accepted("InvalidParameters", reason)
-        outcome.class_statuses[ref] = (accepted,)
-    return {ref.name for ref in ours if outcome.class_statuses[ref][0].holds}
+        outcome.class_statuses[ref] = ClassStatus(each.metadata.generation, (accepted,))
+    return {ref.name for ref in ours if outcome.class_statuses[ref].conditions[0].holds}
 
 
 def _attached(
@@ -91,15 +98,17 @@ def _attached(
     """What is said of a route at each parent that is a Gateway of this mesh."""
     found = []
     for parent in reading.parents:
-        attachments = gateways.get(_gateway_of(parent, reading.ref.namespace))
+        attachments = gateways.get(_parent(parent, reading.ref.namespace))
         if attachments is not None:
             accepted = attachments.attach(reading, parent, labels)
-            found.append(ParentStatus(parent, (accepted, *reading.conditions[1:])))
+            conditions = (accepted, *reading.conditions[1:])
+            found.append(ParentStatus(reading.generation, parent, conditions))
     return found
 
 
-def _gateway_of(parent: ParentReference, namespace: str) -> Ref:
-    kind = f"{parent.kind}.{parent.group}"
+def _parent(parent: ParentReference, namespace: str) -> Ref:
+    """The object that a route of a namespace means."""
+    kind = f"{parent.kind}.{parent.group}" if parent.group else parent.kind
     return Ref(kind, parent.namespace or namespace, parent.name)
 
 
@@ -126,6 +135,7 @@ class _Gateway:
             if (found := self._model(ref, served)) is not None:
                 outcome.gateways[ref] = found
         outcome.gateway_statuses[ref] = GatewayStatus(
+            generation=self._parsed.metadata.generation,
             conditions=(accepted, self._programmed(accepted, any_served=bool(served))),
             addresses=self._addresses,
             listeners=tuple(
@@ -147,6 +157,9 @@ class _Gateway:
         if isinstance(spec.infrastructure, Mapping) and spec.infrastructure.get("parametersRef"):
             reason = "spec.infrastructure.parametersRef is not acted upon: remove it"
             return not_accepted("InvalidParameters", reason)
+        ignored = "; ".join(f"{e.path} is not acted upon" for e in self._parsed.unknown_fields)
+        if spec.infrastructure is not None:
+            ignored = "; ".join(filter(None, (ignored, "spec.infrastructure is not acted upon")))
         wrong = [
             each.listener.name
             for each in self._attachments.listeners
@@ -157,7 +170,7 @@ class _Gateway:
         if wrong:
             reason = f"listeners that cannot be served: {', '.join(wrong)}"
             return Condition(ACCEPTED.type, "ListenersNotValid", reason)
-        return ACCEPTED
+        return Condition(ACCEPTED.type, ACCEPTED.reason, ignored)
 
     def _programmed(self, accepted: Condition, *, any_served: bool) -> Condition:
         if not accepted.holds or not any_served:

@@ -1,0 +1,136 @@
+"""Keeps what Gateway API's objects are told, and the Services by which Gateways are reached, as the outcome says.
+
+Level-triggered: everything is compared with what is there, only differences are written. Knows nothing of how the
+outcome is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from rollout.api.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBERNETES_GATEWAY, SERVICE, Kind
+from rollout.kube.errors import KubeError
+from rollout.kube.objects import Object, key_of
+from rollout.kube.store import Change, Store
+from rollout.kube.writer import Writer
+from rollout.mesh.ingest.gatewayapi import exposure, statuses
+from rollout.mesh.ingest.gatewayapi.feed import GatewayFeed
+from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY, GatewayStatus
+from rollout.mesh.model.problem import Ref
+
+log = structlog.get_logger(__name__)
+
+_SETTLE = 0.05
+_RETRY = 1.0
+_Write = tuple[Kind, Object, dict[str, Any]]
+
+
+class GatewayKeeper:
+    """Writes some moments after `trigger`; `stores` are those of Gateway API's kinds, `namespace` is the proxies'."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        feed: GatewayFeed,
+        stores: dict[Kind, Store],
+        services: Store,
+        namespace: str,
+    ) -> None:
+        self._writer, self._feed = writer, feed
+        self._stores, self._services, self._namespace = stores, services, namespace
+        self._pending = asyncio.Event()
+        self._unreadable: dict[Ref, str] = {}
+        feed.told = self.trigger
+        for store in (*stores.values(), services):
+            store.subscribe(self._on_change)
+
+    def _on_change(self, change: Change) -> None:
+        """What others have done to statuses and Services is put right again."""
+        seen = [each for each in (change.old, change.new) if each is not None]
+        if change.kind != SERVICE or any(map(self._concerned, seen)):
+            self.trigger()
+
+    def _concerned(self, service: Object) -> bool:
+        key = (self._namespace, exposure.PROXIES)
+        return bool(exposure.exposed_by(service)) or key_of(service) == key
+
+    def trigger(self) -> None:
+        """The outcome, or an object, may have changed."""
+        self._pending.set()
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        while True:
+            await self._pending.wait()
+            await asyncio.sleep(_SETTLE)
+            self._pending.clear()
+            if not await self._write_all():
+                await asyncio.sleep(_RETRY)
+                self._pending.set()
+
+    async def _write_all(self) -> bool:
+        self._log_unreadable()
+        fine = await self._expose()
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        for kind, obj, status in list(self._statuses(now)):
+            try:
+                await self._writer.patch_status(kind, obj, status)
+            except KubeError as error:
+                metadata = obj["metadata"]
+                name = f"{kind.kind} {metadata.get('namespace', '')}/{metadata['name']}"
+                log.warning("status not written", object=name, error=str(error))
+                fine = False
+        return fine
+
+    def _log_unreadable(self) -> None:
+        found = dict(self._feed.unreadable)
+        for ref, reason in found.items():
+            if self._unreadable.get(ref) != reason:
+                log.warning("problem", object=str(ref), reason=reason)
+        self._unreadable = found
+
+    def _statuses(self, now: str) -> Iterator[_Write]:
+        outcome = self._feed.outcome
+        for obj in self._stores[GATEWAY_CLASS].list():
+            told = outcome.class_statuses.get(Ref("GatewayClass", "", obj["metadata"]["name"]))
+            if told and (status := statuses.class_status(obj, told, now)):
+                yield GATEWAY_CLASS, obj, status
+        for obj in self._stores[KUBERNETES_GATEWAY].list():
+            found: GatewayStatus | None = outcome.gateway_statuses.get(_ref(GATEWAY, obj))
+            if found and (status := statuses.gateway_status(obj, found, now)):
+                yield KUBERNETES_GATEWAY, obj, status
+        for obj in self._stores[HTTP_ROUTE].list():
+            parents = outcome.route_statuses.get(_ref(HTTP_ROUTE.kind, obj), ())
+            if status := statuses.route_status(obj, parents, now):
+                yield HTTP_ROUTE, obj, status
+
+    async def _expose(self) -> bool:
+        """Creates, changes and deletes Gateways' Services; whether all could be done."""
+        existing = {
+            each["metadata"]["name"]: each
+            for each in self._services.list(self._namespace)
+            if exposure.exposed_by(each)
+        }
+        proxies = self._services.get(self._namespace, exposure.PROXIES)
+        wanted = self._feed.outcome.ports if proxies is not None else {}
+        desired = exposure.services_for(wanted, proxies or {}, existing.values())
+        fine = True
+        try:
+            for each in desired:
+                known = existing.pop(each["metadata"]["name"], None)
+                await self._writer.apply(SERVICE, each, known, exact=("spec.selector",))
+            for gone in existing.values():
+                await self._writer.delete(SERVICE, gone)
+        except KubeError as error:
+            log.warning("a Gateway's Service was not written", error=str(error))
+            fine = False
+        return fine
+
+
+def _ref(kind: str, obj: Object) -> Ref:
+    return Ref(kind, obj["metadata"]["namespace"], obj["metadata"]["name"])

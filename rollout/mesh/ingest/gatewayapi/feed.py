@@ -1,0 +1,116 @@
+"""Gateway API's objects as they come and go, and what comes of them together: put into the registry, told to a keeper.
+
+All is resolved again when anything changes that any of it refers to, and only then. Knows neither stores nor watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from rollout.api.errors import InvalidObject
+from rollout.api.gatewayapi.gateway import Gateway, GatewayClass
+from rollout.api.gatewayapi.httproute import HTTPRoute
+from rollout.api.gatewayapi.referencegrant import ReferenceGrant
+from rollout.api.gatewayapi.references import ObjectReference
+from rollout.api.model import Resource
+from rollout.mesh.ingest.gatewayapi import exposure
+from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY, Outcome
+from rollout.mesh.ingest.gatewayapi.resolve import Objects, resolve
+from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.service import service_host
+
+Json = Mapping[str, Any]
+
+
+class GatewayFeed:
+    """The way of Gateway API's objects into a registry; `outcome` is what comes of them, `unreadable` why some are not.
+
+    `told` is called when there is a new outcome.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._objects = Objects()
+        self._stale = False
+        self._hosts: frozenset[str] = frozenset()
+        self.outcome = Outcome()
+        self.unreadable: dict[Ref, str] = {}
+        self.told: Callable[[], None] = lambda: None
+        self._held: dict[str, tuple[dict[Ref, Any], type[Resource]]] = {
+            "GatewayClass": (self._objects.classes, GatewayClass),
+            GATEWAY: (self._objects.gateways, Gateway),
+            "HTTPRoute": (self._objects.http_routes, HTTPRoute),
+            "ReferenceGrant": (self._objects.grants, ReferenceGrant),
+        }
+
+    def put(self, ref: Ref, obj: Json | None) -> None:
+        """An object came, changed or (None) went; one that cannot be read counts as gone."""
+        held, model = self._held[ref.kind]
+        held.pop(ref, None)
+        self.unreadable.pop(ref, None)
+        self._stale = True
+        if obj is None:
+            return
+        try:
+            held[ref] = model.parse(obj)
+        except InvalidObject as invalid:
+            self.unreadable[ref] = str(invalid)
+
+    def namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
+        """A namespace came, its labels changed, or (None) it went."""
+        if labels == self._objects.namespaces.get(name):
+            return
+        self._stale = True
+        if labels is None:
+            self._objects.namespaces.pop(name, None)
+        else:
+            self._objects.namespaces[name] = dict(labels)
+
+    def service(self, host: str, obj: Json | None) -> None:
+        """A Service came, changed or (None) went: one of a Gateway's has its address."""
+        found = exposure.addresses_of(obj) if obj is not None and exposure.exposed_by(obj) else ()
+        if found == self._objects.addresses.get(host, ()):
+            return
+        self._stale = True
+        if found:
+            self._objects.addresses[host] = found
+        else:
+            self._objects.addresses.pop(host, None)
+
+    def touch(self, host: str) -> None:
+        """A Service or its endpoints changed."""
+        self._stale |= host in self._hosts
+
+    def credential(self) -> None:
+        """A Secret changed."""
+        self._stale |= bool(self._objects.gateways)
+
+    def flush(self) -> None:
+        """Resolves all objects, if anything has changed."""
+        if not self._stale:
+            return
+        self._stale = False
+        self._hosts = frozenset(self._referred())
+        before, self.outcome = self.outcome, resolve(self._objects, self._registry)
+        for ref in before.gateways.keys() | self.outcome.gateways.keys():
+            self._registry.set_gateway(ref, self.outcome.gateways.get(ref))
+        self.told()
+
+    def _referred(self) -> Iterable[str]:
+        """Hosts whose coming and going makes a difference."""
+        root = self._registry.root_namespace
+        yield service_host(root, exposure.PROXIES)
+        for ref in self._objects.gateways:
+            yield service_host(root, exposure.service_name(ref.namespace, ref.name))
+        for ref, route in self._objects.http_routes.items():
+            for reference in _references(route):
+                yield service_host(reference.namespace or ref.namespace, reference.name)
+
+
+def _references(route: HTTPRoute) -> Iterable[ObjectReference]:
+    for rule in route.spec.rules:
+        yield from rule.backend_refs
+        mirrors = (each.request_mirror for each in rule.filters)
+        yield from (mirror.backend_ref for mirror in mirrors if mirror is not None)
