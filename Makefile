@@ -71,6 +71,10 @@ images: venv ## Build every image and load what changed into the cluster
 bench-mesh: venv ## The control plane under 100 envoy-like proxies: times, CPU, bytes and memory
 	@$(PY) -m bench.mesh
 
+.PHONY: bench-loss
+bench-loss: venv ## 500 requests a second on the real cluster while all of the mesh changes: what is lost; then what proxies add
+	@$(PY) -m bench.loss
+
 .PHONY: bench-controller
 bench-controller: venv ## The delivery controller with 100, 600 and 1,000 canaries on a real API server: requests, times, CPU, memory
 	@$(PY) -m e2e.cluster build kubernetes prometheus

@@ -1,0 +1,145 @@
+"""What callers notice of the mesh on the real cluster: requests lost while everything changes, and what proxies add.
+
+`python -m bench.loss [SECONDS]` on the local cluster, where rollout is installed. First 500 requests a second through the
+gateway and a sidecar while routes change each second, the control plane is replaced, pods roll and the root is changed,
+all at the same time; then the same rate for 60 s without any of it, beside the application alone. The last line is one
+JSON object with the figures and the goals that were missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from bench.losing.disturbing import NAMESPACE, Disturber
+from bench.losing.memory import megabytes
+from e2e.kubectl import until
+from e2e.lab import GATEWAY, GATEWAY_PORT, SYSTEM, Lab
+from e2e.load import steady_load
+from rollout.kube.client import Client
+
+RATE = 500
+SECONDS = 230
+QUIET_SECONDS = 60
+GOALS = {"lost": 0, "p99_added_ms": 2.0, "sidecar_mib": 80.0}
+MANIFEST = Path(__file__).parent / "losing" / "app.yaml"
+HOST = f"meshed.localhost:{GATEWAY_PORT}"
+_ROUTED = f"http://istio-ingressgateway.{SYSTEM}/"
+
+
+def deploy(lab: Lab) -> None:
+    """The applications and the caller, ready."""
+    image = lab.kubectl.run(
+        "get", "deployment", "rollout-mesh", "-n", SYSTEM,
+        "-o", "jsonpath={.spec.template.spec.containers[0].image}",
+    )  # fmt: skip
+    lab.kubectl.run("apply", "-f", "-", stdin=MANIFEST.read_text().replace("ROLLOUT", image))
+    for what in ("deployment/meshed", "deployment/bare", "pod/caller"):
+        condition = "Available" if what.startswith("deployment") else "Ready"
+        lab.kubectl.wait(f"--for=condition={condition}", what, "-n", NAMESPACE)
+
+
+async def disturbed(lab: Lab, seconds: int) -> dict[str, Any]:
+    """The load under which everything changes."""
+    async with await Client.connect(str(lab.kubectl.kubeconfig)) as client:
+        disturber = Disturber(client, SYSTEM)
+        with steady_load(
+            lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=16
+        ) as load:
+            await asyncio.sleep(2)
+            going = (disturber.routes(), disturber.pods(), disturber.control_plane())
+            tasks = [asyncio.ensure_future(each) for each in (*going, disturber.root())]
+            _, pending = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_EXCEPTION")
+            for task in tasks:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.gather(*tasks)
+            assert len(pending) == len(going), "a disturbance ended"
+    return {
+        "requests": load.requests,
+        "lost": load.requests - load.codes.get("200", 0),
+        "codes": load.codes,
+        **disturber.done,
+    }
+
+
+def calm(lab: Lab, url: str, host: str) -> dict[str, float]:
+    """Milliseconds of requests from within the cluster, at the same rate."""
+    command = ["fortio", "load", "-quiet", "-uniform", "-nocatchup", "-c", "16", "-qps", str(RATE)]
+    command += ["-t", f"{QUIET_SECONDS}s", "-p", "50,99", "-r", "0.00001", "-json", "-"]
+    printed = lab.kubectl.run(
+        "exec", "-n", NAMESPACE, "caller", "-c", "fortio", "--",
+        *command, "-H", f"Host: {host}", url, timeout=QUIET_SECONDS + 60,
+    )  # fmt: skip
+    found = json.loads(printed)
+    assert set(found["RetCodes"]) == {"200"}, found["RetCodes"]
+    named = {
+        each["Percentile"]: each["Value"] for each in found["DurationHistogram"]["Percentiles"]
+    }
+    return {"p50": named[50] * 1000, "p99": named[99] * 1000, "qps": found["ActualQPS"]}
+
+
+def quiet(lab: Lab) -> dict[str, Any]:
+    """What the gateway adds, what it adds with a sidecar, and what both hold."""
+    ways = {
+        "bare": calm(lab, f"http://bare.{NAMESPACE}/", "bare"),
+        "gateway": calm(lab, _ROUTED, "bare.localhost"),
+        "gateway_sidecar": calm(lab, _ROUTED, "meshed.localhost"),
+    }
+    found: dict[str, Any] = {
+        f"{way}_{name}_ms": round(values[name], 2) for way, values in ways.items() for name in ("p50", "p99")
+    }  # fmt: skip
+    found["rate"] = round(min(values["qps"] for values in ways.values()))
+    for name in ("p50", "p99"):
+        added = ways["gateway_sidecar"][name] - ways["bare"][name]
+        found[f"{name}_added_ms"] = round(added, 2)
+    for who, where, labels in (
+        ("sidecar", NAMESPACE, "app=meshed"),
+        ("gateway", SYSTEM, "istio=ingressgateway"),
+    ):
+        pod = lab.kubectl.json("get", "pods", "-n", where, "-l", labels)["items"][0]
+        held = megabytes(pod["metadata"]["uid"], "envoy", "rollout")
+        found |= {f"{who}_{name}_mib": size for name, size in held.items()}
+        found[f"{who}_mib"] = round(sum(held.values()), 1)
+    return found
+
+
+def answers() -> bool:
+    try:
+        request = urllib.request.Request(GATEWAY, headers={"Host": HOST})
+        with urllib.request.urlopen(request, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def main() -> None:
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    lab = Lab.attach()
+    deploy(lab)
+    try:
+        until("the gateway to answer", answers, timeout=60)
+        found: dict[str, Any] = {"load_before": os.getloadavg()[0]}
+        if seconds:
+            found |= asyncio.run(disturbed(lab, seconds))
+            print(json.dumps(found), flush=True)
+        found |= quiet(lab) | {"load_after": os.getloadavg()[0]}
+    finally:
+        lab.kubectl.run("delete", "namespace", NAMESPACE, "--timeout=90s", timeout=100)
+    missed = [
+        f"{key} is {found[key]:g}, the goal at most {bound:g}"
+        for key, bound in GOALS.items()
+        if key in found and not found[key] <= bound
+    ]
+    print(json.dumps({"figures": found, "goals_missed": missed}))
+
+
+if __name__ == "__main__":
+    main()
