@@ -13,6 +13,7 @@ from rollout.api.kinds import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
+    GATEWAY_CLASS,
     NAMESPACE,
     SECRET,
     Kind,
@@ -22,6 +23,7 @@ from rollout.install.inventory import KINDS, MANAGED_BY, RELEASE, SELECTOR, desc
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object, Objects
+from rollout.mesh.ingest.gatewayapi.outcome import CONTROLLER
 
 Say = Callable[[str], None]
 
@@ -61,6 +63,7 @@ async def uninstall(
     removed += await _secrets(client, namespace)
     roots = await client.list(CONFIG_MAP, label_selector=ROOTS)
     removed += await _remove(client, CONFIG_MAP, roots, timeout, say)
+    removed += await _remove(client, GATEWAY_CLASS, await _classes(client), timeout, say)
     return removed + await _namespace(client, namespace, timeout, say)
 
 
@@ -136,6 +139,15 @@ def _held(obj: Object) -> str:
     ]
     parts = ([f"held by the finalizers {', '.join(finalizers)}"] if finalizers else []) + said
     return f" ({'; '.join(parts)})" if parts else ""
+
+
+async def _classes(client: Client) -> Objects:
+    """The GatewayClass of the mesh, which it has made where Gateway API is installed."""
+    try:
+        found = await client.list(GATEWAY_CLASS)
+    except NotFound:
+        return []
+    return [each for each in found if each["spec"].get("controllerName") == CONTROLLER]
 
 
 async def _secrets(client: Client, namespace: str) -> int:

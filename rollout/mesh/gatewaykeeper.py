@@ -7,7 +7,8 @@ outcome is found.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,18 +21,26 @@ from rollout.kube.store import Change, Store
 from rollout.kube.writer import Writer
 from rollout.mesh.ingest.gatewayapi import exposure, statuses
 from rollout.mesh.ingest.gatewayapi.feed import GatewayFeed
-from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY, GatewayStatus
+from rollout.mesh.ingest.gatewayapi.outcome import CONTROLLER, GATEWAY, GatewayStatus
 from rollout.mesh.model.problem import Ref
 
 log = structlog.get_logger(__name__)
 
+CLASS = "rollout"
+"""The GatewayClass that is made where Gateway API is installed."""
 _SETTLE = 0.05
+_LOOK = 2.0
+"""How long it takes at most until it is seen that Gateway API was installed."""
 _RETRY = 1.0
 _Write = tuple[Kind, Object, dict[str, Any]]
 
 
 class GatewayKeeper:
-    """Writes some moments after `trigger`; `stores` are those of Gateway API's kinds, `namespace` is the proxies'."""
+    """Writes some moments after `trigger`.
+
+    `stores` are those of Gateway API's kinds, of which `installed` tells whether the server has them; `namespace` is
+    that of the proxies.
+    """
 
     def __init__(
         self,
@@ -40,7 +49,9 @@ class GatewayKeeper:
         stores: dict[Kind, Store],
         services: Store,
         namespace: str,
+        installed: Callable[[Kind], bool],
     ) -> None:
+        self._installed = installed
         self._writer, self._feed = writer, feed
         self._stores, self._services, self._namespace = stores, services, namespace
         self._pending = asyncio.Event()
@@ -66,8 +77,11 @@ class GatewayKeeper:
     async def run(self) -> None:
         """Writes until cancelled."""
         while True:
-            await self._pending.wait()
-            await asyncio.sleep(_SETTLE)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pending.wait(), _LOOK)
+                await asyncio.sleep(_SETTLE)
+            if not self._pending.is_set() and not self._lacks_class():
+                continue
             self._pending.clear()
             if not await self._write_all():
                 await asyncio.sleep(_RETRY)
@@ -75,7 +89,7 @@ class GatewayKeeper:
 
     async def _write_all(self) -> bool:
         self._log_unreadable()
-        fine = await self._expose()
+        fine = await self._make_class() and await self._expose()
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         for kind, obj, status in list(self._statuses(now)):
             try:
@@ -108,6 +122,22 @@ class GatewayKeeper:
             parents = outcome.route_statuses.get(_ref(HTTP_ROUTE.kind, obj), ())
             if status := statuses.route_status(obj, parents, now):
                 yield HTTP_ROUTE, obj, status
+
+    def _lacks_class(self) -> bool:
+        """Whether Gateway API is installed, but not the class of this mesh's gateways."""
+        missing = self._stores[GATEWAY_CLASS].get("", CLASS) is None
+        return missing and self._installed(GATEWAY_CLASS)
+
+    async def _make_class(self) -> bool:
+        if not self._lacks_class():
+            return True
+        desired = {"metadata": {"name": CLASS}, "spec": {"controllerName": CONTROLLER}}
+        try:
+            await self._writer.apply(GATEWAY_CLASS, desired, None)
+        except KubeError as error:
+            log.warning("the GatewayClass was not made", error=str(error))
+            return False
+        return True
 
     async def _expose(self) -> bool:
         """Creates, changes and deletes Gateways' Services; whether all could be done."""
