@@ -13,10 +13,11 @@ from rollout.api.chaos import ChaosExperiment
 from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.experiments import leased_fault
 from rollout.mesh.ingest.feed import ROUTING_KINDS, Feed
+from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.proxies import proxy
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.peers import MutualTLS
-from rollout.mesh.model.problem import Problem
+from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.translate import names
@@ -62,6 +63,10 @@ class World:
         metadata = obj["metadata"]
         key = (metadata.get("namespace", ""), metadata["name"])
         match obj["kind"]:
+            case kind if obj.get("apiVersion", "").startswith("gateway.networking.k8s.io/"):
+                self.feed.gateway_api.put(Ref(GATEWAY if kind == "Gateway" else kind, *key), obj)
+            case "Namespace":
+                self.feed.gateway_api.namespace(key[1], metadata.get("labels") or {})
             case "Service":
                 self.feed.service(*key, obj)
             case "EndpointSlice":
