@@ -27,6 +27,7 @@ from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
 from rollout.kube.writer import Writer
 from rollout.mesh.debug import debug_app
 from rollout.mesh.faultkeeper import FaultKeeper
+from rollout.mesh.gatewaykeeper import GatewayKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.identity.identities import Identities
 from rollout.mesh.identity.keeper import SETTLE
@@ -100,6 +101,14 @@ class ControlPlane:
             options.system_namespace,
             mine=self._feed.ingresses.mine,
             problems=self.problems,
+        )
+        self._gateways = GatewayKeeper(
+            writer,
+            self._feed.gateway_api,
+            self._intake.gateway_api,
+            self._intake.services,
+            options.system_namespace,
+            self.cache.is_installed,
         )
         self.hub.on_rejections = self._trigger_statuses
         self._faults = FaultKeeper(self.hub)
@@ -213,6 +222,7 @@ class ControlPlane:
         group.create_task(self._pusher.run())
         group.create_task(self._status.run())
         group.create_task(self._ingresses.run())
+        group.create_task(self._gateways.run())
         group.create_task(self._events.run())
         servers: list[Server] = []
         if self._identities is not None:

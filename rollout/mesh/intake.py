@@ -6,23 +6,31 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rollout.api.kinds import (
     ENDPOINT_SLICE,
+    GATEWAY_CLASS,
+    HTTP_ROUTE,
     INGRESS,
     INGRESS_CLASS,
+    KUBERNETES_GATEWAY,
+    NAMESPACE,
     NODE,
     POD,
+    REFERENCE_GRANT,
     SECRET,
     SERVICE,
 )
 from rollout.kube.cache import Cache
-from rollout.kube.objects import Key, Object
+from rollout.kube.objects import Key, Object, labels_of
 from rollout.kube.store import Change
 from rollout.mesh.discovery import Discovery
 from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.feed import Feed
+from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.services import trim_node, trim_pod
+from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.status import KINDS
 
+GATEWAY_API = (GATEWAY_CLASS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
 _BY_SERVICE, _BY_POD = "service", "pod"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -45,6 +53,8 @@ class Intake:
         self._slices = cache.watch(ENDPOINT_SLICE)
         self.ingresses = cache.watch(INGRESS)
         self._ingress_classes = cache.watch(INGRESS_CLASS)
+        self.gateway_api = {kind: cache.watch(kind, optional=True) for kind in GATEWAY_API}
+        self._namespaces = cache.watch(NAMESPACE)
         everywhere = "*" in (namespaces := set(credential_namespaces))
         self._secrets = [
             cache.watch(SECRET, trim=trim_secret, namespace=namespace)
@@ -73,6 +83,12 @@ class Intake:
             store.subscribe(self._on_secret)
         for store in self.routing.values():
             self._discovery.follow(store, self._on_routing)
+        for kind, store in self.gateway_api.items():
+            if kind.namespaced:
+                self._discovery.follow(store, self._on_gateway_api)
+            else:
+                store.subscribe(self._on_gateway_api)
+        self._namespaces.subscribe(self._on_namespace)
 
     def _on_node(self, change: Change) -> None:
         self.feed.node(change.key.name, change.new)
@@ -91,6 +107,19 @@ class Intake:
 
     def _on_ingress_class(self, change: Change) -> None:
         self.feed.ingresses.put_class(change.key.name, change.new)
+        self.changed()
+
+    def _on_gateway_api(self, change: Change) -> None:
+        old, new = change.old, change.new
+        if old is not None and new is not None and _says_the_same(old, new):
+            return
+        kind = GATEWAY if change.kind == KUBERNETES_GATEWAY else change.kind.kind
+        self.feed.gateway_api.put(Ref(kind, *change.key), new)
+        self.changed()
+
+    def _on_namespace(self, change: Change) -> None:
+        labels = labels_of(change.new) if change.new is not None else None
+        self.feed.gateway_api.namespace(change.key.name, labels)
         self.changed()
 
     def _on_secret(self, change: Change) -> None:

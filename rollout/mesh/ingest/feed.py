@@ -19,6 +19,7 @@ from rollout.mesh.ingest.claims import Claims
 from rollout.mesh.ingest.credentials import Unusable, credential
 from rollout.mesh.ingest.delegation import Delegations
 from rollout.mesh.ingest.destinationrules import destination_policy
+from rollout.mesh.ingest.gatewayapi.feed import GatewayFeed
 from rollout.mesh.ingest.gateways import gateway
 from rollout.mesh.ingest.ingresses import Ingresses
 from rollout.mesh.ingest.peers import peer_policy
@@ -66,6 +67,7 @@ class Feed:
         self._claims = Claims(registry)
         self._delegations = Delegations(registry)
         self.ingresses = Ingresses(registry)
+        self.gateway_api = GatewayFeed(registry)
         self.problems: dict[Ref, tuple[Problem, ...]] = {}
 
     def service(self, namespace: str, name: str, obj: Json | None) -> None:
@@ -75,6 +77,7 @@ class Feed:
         self._claims.service(Ref("Service", namespace, name), host, found)
         self._stale.add((namespace, name))
         self.ingresses.service(namespace, name)
+        self.gateway_api.service(host, obj)
 
     def slice(self, obj: Json) -> None:
         """An EndpointSlice came, changed or went: its service's endpoints have to be read again."""
@@ -103,13 +106,15 @@ class Feed:
         except Unusable as unusable:
             found = str(unusable)
         self._registry.set_credential(namespace, name, found)
+        self.gateway_api.credential()
 
     def flush(self) -> None:
-        """Reads the endpoints of all services concerned, each once, and puts Ingresses together."""
+        """Reads the endpoints of all services concerned, each once; puts Ingresses and Gateway API's objects together."""
         self.ingresses.flush()
         stale, self._stale = self._stale, set()
         for namespace, name in sorted(stale):
             host = service_host(namespace, name)
+            self.gateway_api.touch(host)
             found = self._registry.services.get(host)
             if found is not None and found.hostname:
                 continue
@@ -122,6 +127,7 @@ class Feed:
         outdated, self._outdated = self._outdated, set()
         for ref in sorted(outdated):
             self._choose(ref)
+        self.gateway_api.flush()
 
     def _identified(self, ports: Ports) -> Ports:
         if self._registry.mutual_tls is MutualTLS.NONE:
