@@ -76,7 +76,7 @@ async def proxy(fleet: Fleet, port: int, index: int, replica: int) -> None:
         ParseDict(world.node(index, replica), first.node)
         await call.write(first)
         await call.write(discovery_pb2.DeltaDiscoveryRequest(type_url=names.LISTENER))
-        asked: set[str] = set()
+        asked: dict[str, set[str]] = {names.ENDPOINTS: set(), names.ROUTES: set()}
         async for response in call:
             fleet.got(response)
             await call.write(
@@ -85,11 +85,11 @@ async def proxy(fleet: Fleet, port: int, index: int, replica: int) -> None:
                 )
             )
             wanted = fleet.follow(response)
-            if wanted is not None and wanted[0] not in asked:
-                asked.add(wanted[0])
+            if wanted is not None and (new := set(wanted[1]) - asked[wanted[0]]):
+                asked[wanted[0]] |= new
                 await call.write(
                     discovery_pb2.DeltaDiscoveryRequest(
-                        type_url=wanted[0], resource_names_subscribe=wanted[1]
+                        type_url=wanted[0], resource_names_subscribe=sorted(new)
                     )
                 )
 

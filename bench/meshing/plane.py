@@ -37,7 +37,7 @@ class Plane:
         }
         slices = [world.endpoint_slice(i) for i in range(services)]
         self._slices = {(world.namespace(i), world.name(i)): s for i, s in enumerate(slices)}
-        registry = Registry("istio-system")
+        registry = Registry(world.ROOT_NAMESPACE)
         self._feed = Feed(
             registry,
             slices_of=lambda ns, name: [self._slices[ns, name]],
@@ -46,7 +46,8 @@ class Plane:
         for i in range(services):
             self._feed.service(world.namespace(i), world.name(i), world.service(i))
             self._route(i, 0)
-        self.hub = Hub(registry, self._feed, lambda ns, n: self._pods.get((ns, n)), Metrics())
+        metrics = Metrics()
+        self.hub = Hub(registry, self._feed, lambda ns, n: self._pods.get((ns, n)), metrics)
         self.pusher = Pusher(self.hub.push)
         self.hub.push()
         self.responses = self.bytes = 0
@@ -58,6 +59,8 @@ class Plane:
             sent(response)
 
         self.hub.sent = counted  # type: ignore[method-assign]
+        self._convergence: list[float] = []
+        metrics.convergence.observe = self._convergence.append  # type: ignore[method-assign,assignment]
 
     def _route(self, index: int, timeout: int) -> None:
         found = world.virtual_service(index, timeout)
@@ -66,11 +69,47 @@ class Plane:
     def change(self, what: str, index: int, value: int) -> None:
         if what == "route":
             self._route(index, value)
+        elif what == "service":
+            self._publish(index, value)
+        elif what == "scope":
+            found = world.sidecar("istio-system/*", "prometheus/*")
+            self._put(found if value else None, found)
         else:
             changed = world.endpoint_slice(index, value)
             self._slices[world.namespace(index), world.name(index)] = changed
             self._feed.slice(changed)
         self.pusher.trigger()
+
+    def _publish(self, index: int, step: int) -> None:
+        """The book's repetition, one object at a time as they are applied: Service, Gateway, VirtualService."""
+        if step == 0:
+            place = (world.namespace(index), world.name(index))
+            self._slices[place] = world.endpoint_slice(index)
+            self._feed.service(*place, world.service(index))
+        else:
+            found = world.gateway(index) if step == 1 else world.published(index)
+            self._put(found, found)
+
+    def _put(self, obj: world.Json | None, named: world.Json) -> None:
+        metadata = named["metadata"]
+        self._feed.routing(named["kind"], metadata["namespace"], metadata["name"], obj)
+
+    def scoped(self) -> dict[str, float]:
+        """What one proxy has, and how long proxies took to have what changed since the last call."""
+        times, self._convergence[:] = sorted(self._convergence), []
+        stream = next(iter(self.hub.clients)).stream
+        sizes = [
+            len(resource.encoded)
+            for kind in stream.resources.values()
+            for resource in kind.values()
+        ]
+        p99 = times[min(len(times) - 1, int(len(times) * 0.99))] if times else 0.0
+        return {
+            "config_bytes": sum(sizes),
+            "p99_ms": p99 * 1000,
+            "converged": len(times),
+            **self.figures(),
+        }
 
     def figures(self) -> dict[str, float]:
         status = Path("/proc/self/status").read_text()
@@ -100,8 +139,9 @@ async def main(services: int) -> None:
     print(json.dumps({"port": port, **plane.figures()}), flush=True)
     async for line in reader:
         command = json.loads(line)
-        answer = {"at": monotonic(), **plane.figures()}
-        if command["do"] != "figures":
+        figures = plane.scoped() if command["do"] == "scoped" else plane.figures()
+        answer = {"at": monotonic(), **figures}
+        if command["do"] not in {"figures", "scoped"}:
             plane.change(command["do"], command["index"], command["value"])
         print(json.dumps(answer), flush=True)
     pushing.cancel()

@@ -10,6 +10,7 @@ from typing import Any
 Json = dict[str, Any]
 PORT = 80
 NAMESPACES = 4
+ROOT_NAMESPACE = "istio-system"
 
 
 def namespace(index: int) -> str:
@@ -66,6 +67,34 @@ def virtual_service(index: int, timeout: int = 0) -> Json:
     return _object("VirtualService", index, name(index), spec=spec)
 
 
+def gateway(index: int) -> Json:
+    servers = [
+        {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": [_public(index)]}
+    ]
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": servers}
+    return _object("Gateway", index, name(index), spec=spec)
+
+
+def published(index: int) -> Json:
+    """The VirtualService of a Service that its Gateway opens to callers from outside."""
+    route = [{"destination": {"host": name(index), "port": {"number": PORT}}}]
+    spec = {"hosts": [_public(index)], "gateways": [name(index)], "http": [{"route": route}]}
+    return _object("VirtualService", index, f"{name(index)}-public", spec=spec)
+
+
+def sidecar(*hosts: str) -> Json:
+    """What the book limits all proxies to."""
+    policy = {"mode": "REGISTRY_ONLY"}
+    spec = {"egress": [{"hosts": list(hosts)}], "outboundTrafficPolicy": policy}
+    found = _object("Sidecar", 0, "default", spec=spec)
+    found["metadata"]["namespace"] = ROOT_NAMESPACE
+    return found
+
+
+def _public(index: int) -> str:
+    return f"{name(index)}.example.com"
+
+
 def node(index: int, replica: int) -> Json:
     """A sidecar's introduction of itself."""
     where, who = namespace(index), pod_name(index, replica)
@@ -80,7 +109,8 @@ def _address(second: int, index: int) -> str:
 
 
 def _object(kind: str, index: int, called: str, **more: Any) -> Json:
-    versions = {"VirtualService": "networking.istio.io/v1", "EndpointSlice": "discovery.k8s.io/v1"}
+    versions = dict.fromkeys(("VirtualService", "Gateway", "Sidecar"), "networking.istio.io/v1")
+    versions["EndpointSlice"] = "discovery.k8s.io/v1"
     metadata = {
         "namespace": namespace(index),
         "name": called,

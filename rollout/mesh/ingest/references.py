@@ -6,10 +6,12 @@ They come and go as other objects do, so they are looked for in the registry as 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import MESH, Destination, RouteTable
+from rollout.mesh.model.selected import Selecting
 from rollout.mesh.model.traffic import DestinationPolicy
 
 
@@ -20,7 +22,9 @@ def dangling(registry: Registry) -> dict[Ref, tuple[Problem, ...]]:
         # What is made of other kinds is theirs to say something of.
         if ref.kind == "VirtualService" and (problems := tuple(_of_table(registry, table))):
             found[ref] = problems
-    for shadow, holder in (*registry.peers.shadowed(), *registry.scopes.shadowed()):
+    shadowed: Iterator[tuple[Selecting, Selecting]]
+    shadowed = chain(registry.peers.shadowed(), registry.scopes.shadowed())
+    for shadow, holder in shadowed:
         reason = f"{holder.ref} is older and holds for the same workloads: this one has no effect"
         remedy = "remove one of them, or put both into one"
         found[shadow.ref] = (Problem(shadow.ref, "spec", reason, remedy),)

@@ -28,9 +28,10 @@ def sidecar_scope(parsed: Sidecar) -> tuple[SidecarScope, list[Problem]]:
         allow_any=None if mode is None else mode == "ALLOW_ANY",
     )
     problems = [Problem(ref, f.path, f.reason, f.remedy or _REMEDY) for f in parsed.unknown_fields]
-    for field, listeners in (("egress", spec.egress), ("ingress", spec.ingress)):
-        for index, listener in enumerate(listeners):
-            problems += _ignored(ref, f"spec.{field}[{index}]", listener)
+    for index, egress in enumerate(spec.egress):
+        problems += _ignored(ref, f"spec.egress[{index}]", egress)
+    for index, ingress in enumerate(spec.ingress):
+        problems += _ignored(ref, f"spec.ingress[{index}]", ingress)
     return scope, problems
 
 

@@ -133,6 +133,11 @@ class Stream:
             for type_url, watched in self._types.items()
         }
 
+    @property
+    def resources(self) -> Resources:
+        """What the proxy should have."""
+        return self._resources
+
     def refuses(self, type_url: str, name: str) -> bool:
         """Whether the proxy refused the resource as it should be now."""
         watched = self._types.get(type_url)

@@ -57,15 +57,15 @@ class StateOfTheWorld:
             known = self._types[message.type_url] = _Type(asked)
         else:
             before, known.asked = known.asked, asked
-        error = message.error_detail.message if message.HasField("error_detail") else None
-        if error is None and known.nonce and message.response_nonce == known.nonce:
+        refusal = message.error_detail.message if message.HasField("error_detail") else None
+        if refusal is None and known.nonce and message.response_nonce == known.nonce:
             known.taken, known.nonce = known.sent, ""
         request = Request(
             type_url=message.type_url,
             subscribe=tuple(sorted(asked - before)),
             unsubscribe=tuple(sorted(before - asked)),
             nonce=message.response_nonce,
-            error=error,
+            error=refusal,
         )
         return request, MessageToDict(message.node) if message.HasField("node") else None
 

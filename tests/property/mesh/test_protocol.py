@@ -1,17 +1,19 @@
-"""The delta protocol against a naive proxy: whatever happens in whatever order, it ends up with what it should have."""
+"""The protocol, in both variants, against a naive proxy: whatever happens in whatever order, it ends up with what it should have."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from envoy.service.discovery.v3 import discovery_pb2
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rollout.mesh.translate import names
-from rollout.mesh.translate.resource import Resource, field_bytes
+from rollout.mesh.translate.resource import Resource, resource
 from rollout.mesh.xds.protocol import Stream
-from rollout.mesh.xds.wire import Encoder, Request, Response
+from rollout.mesh.xds.sotw import StateOfTheWorld
+from rollout.mesh.xds.wire import Codec, Encoder, Request, Response
 
 SERVICES = st.sampled_from("abc")
 SLOTS = ("slot 0", "slot 1")
@@ -19,7 +21,8 @@ BAD = "bad"
 
 
 def made(type_url: str, name: str, version: str) -> Resource:
-    return Resource(name, version, field_bytes(2, f"{type_url} {name} {version}".encode()))
+    ttl = 3 if type_url in names.LEASED else 0
+    return resource(type_url, name, f"{name} {version}".encode(), version, ttl=ttl)
 
 
 class NaiveProxy:
@@ -77,13 +80,76 @@ class NaiveProxy:
         return found
 
 
+class WholeProxy(NaiveProxy):
+    """The same in the variant where requests and responses are whole states, which it writes and reads itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nonces: dict[str, str] = {}
+        self.codec = StateOfTheWorld()
+
+    def request(self, kind: str, error: str | None = None) -> Request:
+        message = discovery_pb2.DiscoveryRequest(
+            type_url=kind,
+            resource_names=sorted(self.asked.get(kind, ())),
+            response_nonce=self.nonces.get(kind, ""),
+        )
+        if error is not None:
+            message.error_detail.message = error
+        return self.codec.read(message.SerializeToString())[0]
+
+    def take(self, response: Response) -> list[Request]:
+        kind, have = response.type_url, self.have[response.type_url]
+        message = discovery_pb2.DiscoveryResponse.FromString(response.body)
+        assert message.nonce == response.nonce
+        self.nonces[kind] = message.nonce
+        found = dict(_name_and_version(each) for each in message.resources)
+        if bad := [name for name, version in found.items() if version.startswith(BAD)]:
+            return [self.request(kind, error="refused " + ", ".join(bad))]
+        if kind in {names.CLUSTER, names.LISTENER}:
+            have.clear()
+        have.update(found)
+        requests = [self.request(kind)]
+        if kind == names.CLUSTER:
+            self.warm &= set(have)
+            requests += self._interest(names.ENDPOINTS, set(have))
+        elif kind == names.ENDPOINTS:
+            self.warm |= set(found) & set(self.have[names.CLUSTER])
+        elif kind == names.LISTENER:
+            requests += self._interest(names.ROUTES, set(have))
+            requests += self._interest(names.EXTENSION, set(SLOTS) if have else set())
+        return requests
+
+    def _interest(self, kind: str, wanted: set[str]) -> list[Request]:
+        gone = self.asked[kind] - wanted
+        if wanted == self.asked[kind]:
+            return []
+        self.asked[kind] = wanted
+        for name in gone:
+            self.have[kind].pop(name, None)
+        return [self.request(kind)]
+
+    def reconnect(self) -> list[Request]:
+        self.codec = StateOfTheWorld()
+        self.nonces.clear()
+        kinds = (k for k in names.ORDER if k != names.SECRET)
+        return [self.request(kind) for kind in kinds if self.asked.get(kind, True)]
+
+
+def _name_and_version(packed: Any) -> tuple[str, str]:
+    if packed.type_url.endswith(".Resource"):
+        packed = discovery_pb2.Resource.FromString(packed.value).resource
+    name, _, version = packed.value.decode().rpartition(" ")
+    return name, version
+
+
 class Delta(RuleBasedStateMachine):
     """Services come, change and go; a listener and its routes lead to those that are there."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server: dict[str, dict[str, Resource]] = {kind: {} for kind in names.ORDER}
-        self.proxy = NaiveProxy()
+        self.proxy = self.made_proxy()
         self.counter = 0
         self.to_server: list[Request] = []
         self.to_proxy: list[Response] = []
@@ -91,12 +157,19 @@ class Delta(RuleBasedStateMachine):
         self.spoilt: set[str] = set()
         self.promised: set[str] = set()
 
+    def made_proxy(self) -> NaiveProxy:
+        return NaiveProxy()
+
+    def codec(self) -> Codec:
+        return Encoder()
+
     @initialize()
     def connect(self) -> None:
-        self.stream = Stream(self.server, Encoder().encode)
         self.to_proxy.clear()
         self.promised.clear()
         self.to_server = self.proxy.reconnect()
+        self.stream = Stream(self.server, self.codec().encode)
+        self.returned = True
 
     def put(self, changed: dict[str, set[str]], kind: str, name: str, version: str | None) -> None:
         if version is None:
@@ -187,10 +260,17 @@ class Delta(RuleBasedStateMachine):
         if response.type_url == names.ROUTES:
             for each in response.resources:
                 self.assert_usable(each.version)
-        if response.type_url == names.CLUSTER and response.removed:
+        if response.type_url == names.CLUSTER:
             route = self.proxy.have[names.ROUTES].get("80", "v::")
-            gone = set(response.removed) & set(had)
+            gone = self.gone(set(had) - set(self.proxy.have[names.CLUSTER]))
             assert not gone & set(route.split(":")[1].split(",")), "a cluster in use was removed"
+
+    def time_passes(self) -> None:
+        """Nothing that a proxy is not told hangs on it."""
+
+    def gone(self, names: set[str]) -> set[str]:
+        """Of clusters that a response took away, those that it should not have."""
+        return names
 
     def assert_usable(self, route: str) -> None:
         """A route that arrives leads to clusters which are there and warm, unless the proxy was sent a bad one."""
@@ -206,6 +286,7 @@ class Delta(RuleBasedStateMachine):
         self.rest()
         # What the server's clock does when a proxy does not ask for more.
         self.stream.release()
+        self.time_passes()
         # After a refusal those of the next renewal go one by one.
         for _ in range(2):
             self.renew()
@@ -236,5 +317,27 @@ class Delta(RuleBasedStateMachine):
         assert set(have) <= set(wanted), f"{kind}: {have} {wanted}"
 
 
+class Whole(Delta):
+    """The same in the other variant."""
+
+    def made_proxy(self) -> NaiveProxy:
+        return WholeProxy()
+
+    def codec(self) -> Codec:
+        assert isinstance(self.proxy, WholeProxy)
+        return self.proxy.codec
+
+    def time_passes(self) -> None:
+        # Leased resources are not taken away by name: they end by themselves.
+        self.leases_expire()
+
+    def gone(self, names: set[str]) -> set[str]:
+        # What a proxy has when it comes back is not known: the first state takes away what is no longer there.
+        returned, self.returned = self.returned, False
+        return set() if returned else names
+
+
 TestDelta = Delta.TestCase
+TestWhole = Whole.TestCase
+TestWhole.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)
 TestDelta.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)
