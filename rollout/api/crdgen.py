@@ -17,6 +17,7 @@ from rollout.api.canary import Canary
 from rollout.api.chaos import ChaosExperiment, ChaosReport
 from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService
 from rollout.api.istio.peerauthentication import PeerAuthentication
+from rollout.api.istio.telemetry import Telemetry
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
 
@@ -80,6 +81,7 @@ DEFINITIONS = (
         ("istio-io", "security-istio-io"),
         ("pa",),
     ),
+    _Definition(Telemetry, (_AGE,), ("istio-io", "telemetry-istio-io")),
     _Definition(
         ServiceEntry,
         (

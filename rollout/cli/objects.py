@@ -18,6 +18,7 @@ from rollout.api.kinds import (
     SERVICE,
     SERVICE_ENTRY,
     SIDECAR,
+    TELEMETRY,
     VIRTUAL_SERVICE,
 )
 from rollout.cli.errors import CommandFailed
@@ -37,6 +38,7 @@ _KINDS = (
     SERVICE_ENTRY,
     SIDECAR,
     PEER_AUTHENTICATION,
+    TELEMETRY,
 )
 
 

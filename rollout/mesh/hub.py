@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 _CULPRITS: dict[str, frozenset[str]] = {
     "cds": frozenset({"DestinationRule"}),
     "eds": frozenset({"DestinationRule"}),
-    "lds": frozenset({"Gateway", "VirtualService", "Sidecar"}),
+    "lds": frozenset({"Gateway", "VirtualService", "Sidecar", "Telemetry"}),
     "sds": frozenset({"Gateway"}),
     "rds": frozenset({"VirtualService", "Gateway", "DestinationRule"}),
     "ecds": frozenset(),

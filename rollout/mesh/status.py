@@ -18,6 +18,7 @@ from rollout.api.kinds import (
     PEER_AUTHENTICATION,
     SERVICE_ENTRY,
     SIDECAR,
+    TELEMETRY,
     VIRTUAL_SERVICE,
     Kind,
 )
@@ -38,6 +39,7 @@ KINDS: dict[str, Kind] = {
         SERVICE_ENTRY,
         SIDECAR,
         PEER_AUTHENTICATION,
+        TELEMETRY,
     )
 }
 _CONDITION = "Reconciled"

@@ -14,6 +14,7 @@ from rollout.api.chaos import ChaosExperiment
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService
 from rollout.api.istio.peerauthentication import PeerAuthentication
+from rollout.api.istio.telemetry import Telemetry
 from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
 
@@ -30,6 +31,7 @@ _MODELS: Mapping[tuple[str, str], type[Resource]] = {
         ServiceEntry,
         Sidecar,
         PeerAuthentication,
+        Telemetry,
     )
 }
 

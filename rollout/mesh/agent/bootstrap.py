@@ -47,6 +47,14 @@ DURATION_BUCKETS = (
     0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000,
 )  # fmt: skip
 
+# Bytes.
+SIZE_BUCKETS = (1, 64, 512, 4096, 32768, 262144, 2097152, 16777216, 134217728, 1073741824)
+BUCKETS = {
+    "istio_request_duration_milliseconds": DURATION_BUCKETS,
+    "istio_request_bytes": SIZE_BUCKETS,
+    "istio_response_bytes": SIZE_BUCKETS,
+}
+
 
 def _kept(settings: Settings) -> list[Json]:
     return [*KEPT_STATS, *({"prefix": prefix} for prefix in settings.stats_prefixes)]
@@ -91,10 +99,8 @@ def render(settings: Settings, labels: Mapping[str, str]) -> Json:
             "use_all_default_tags": True,
             "stats_matcher": {"inclusion_list": {"patterns": _kept(settings)}},
             "histogram_bucket_settings": [
-                {
-                    "match": {"contains": "istio_request_duration_milliseconds"},
-                    "buckets": list(DURATION_BUCKETS),
-                }
+                {"match": {"contains": name}, "buckets": list(buckets)}
+                for name, buckets in BUCKETS.items()
             ],
         },
         # Histograms appear after a flush, and the judge reads them within seconds.

@@ -9,6 +9,14 @@ import re
 
 _SCOPED = re.compile(r"^(# (?:TYPE|HELP) )?envoy_(?:[A-Za-z0-9_]*?_)?(istio_[A-Za-z0-9_]*)(.*)$")
 
+# What is not there Envoy writes as a dash; of flags it says that there are none.
+_NOTHING = re.compile(r'(?<!response_flags)="-"')
+
+
+def build(version: str) -> str:
+    """Which version of the proxy this is, as Istio says it."""
+    return f'# TYPE istio_build gauge\nistio_build{{component="proxy",tag="{version}"}} 1\n'
+
 
 def rewrite(page: str) -> str:
     """Give the mesh's series their own names, each family once and in one piece; the rest stays as it is."""
@@ -30,8 +38,7 @@ def rewrite(page: str) -> str:
             if name not in families:
                 families[name] = [f"{comment}{name}{rest}"]
         else:
-            # A certificate that is not there Envoy writes as a dash.
-            named = rest.replace('_principal="-"', '_principal="unknown"')
+            named = _NOTHING.sub('="unknown"', rest)
             families.setdefault(current, []).append(name + named)
     lines = [line for name in sorted(families) for line in families[name]]
     return "\n".join([*lines, *others, ""])

@@ -33,6 +33,7 @@ class Pages:
         admin_port: int = ADMIN_PORT,
     ) -> None:
         self._pod_ip = settings.instance_ips[0]
+        self._build = metrics.build(settings.version)
         self._readiness = readiness
         self._quit = quit_
         self._admin_port = admin_port
@@ -67,9 +68,8 @@ class Pages:
             page = ask("127.0.0.1", self._admin_port, "/stats/prometheus?usedonly", seconds=5)
         except HttpError as error:
             return Answer(503, f"Envoy does not answer: {error}\n".encode())
-        body = metrics.join(
-            metrics.rewrite(page.body.decode("utf-8", "replace")), self._application()
-        )
+        proxy = metrics.rewrite(page.body.decode("utf-8", "replace")) + self._build
+        body = metrics.join(proxy, self._application())
         return Answer(200, body.encode(), METRICS_TYPE)
 
     def _application(self) -> str:

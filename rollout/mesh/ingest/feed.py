@@ -14,6 +14,7 @@ from rollout.api.istio import DestinationRule, ServiceEntry, VirtualService
 from rollout.api.istio import Gateway as GatewayObject
 from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.istio.sidecar import Sidecar
+from rollout.api.istio.telemetry import Telemetry
 from rollout.mesh.ingest import services
 from rollout.mesh.ingest.claims import Claims
 from rollout.mesh.ingest.credentials import Unusable, credential
@@ -26,6 +27,7 @@ from rollout.mesh.ingest.peers import peer_policy
 from rollout.mesh.ingest.serviceentries import Declared, declared
 from rollout.mesh.ingest.services import Json, PodOf
 from rollout.mesh.ingest.sidecars import sidecar_scope
+from rollout.mesh.ingest.telemetry import telemetry_policy
 from rollout.mesh.ingest.virtualservices import route_table
 from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.peers import MutualTLS
@@ -44,6 +46,7 @@ ROUTING_KINDS = (
     "ServiceEntry",
     "PeerAuthentication",
     "Sidecar",
+    "Telemetry",
 )
 _SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -153,6 +156,7 @@ class Feed:
             "ServiceEntry": self._service_entry,
             "PeerAuthentication": self._peer_authentication,
             "Sidecar": self._sidecar,
+            "Telemetry": self._telemetry,
         }[kind]
         self.problems.pop(ref, None)
         try:
@@ -195,6 +199,11 @@ class Feed:
             self._outdated.add(ref)
         else:
             self._claims.put(ref, {each.service.host: each for each in found})
+        return problems
+
+    def _telemetry(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        policy, problems = telemetry_policy(Telemetry.parse(obj)) if obj else (None, [])
+        self._registry.set_telemetry(ref, policy)
         return problems
 
     def _sidecar(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:

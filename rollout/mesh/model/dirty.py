@@ -25,11 +25,11 @@ class Dirty:
     peers: bool = False
     places: bool = False
     scopes: bool = False
+    telemetry: bool = False
     destinations: set[str] = field(default_factory=set)
     objects: set[Ref] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         hosts = self.services or self.endpoints or self.policies or self.routes
-        return bool(
-            hosts or self.gateways or self.credentials or self.peers or self.places or self.scopes
-        )
+        others = (self.gateways, self.credentials, self.peers, self.places, self.scopes)
+        return bool(hosts or any(others) or self.telemetry)

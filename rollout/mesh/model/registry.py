@@ -21,6 +21,7 @@ from rollout.mesh.model.routing import MESH, Caller, RouteTable
 from rollout.mesh.model.rules import Rules
 from rollout.mesh.model.service import DOMAIN, Endpoint, Service
 from rollout.mesh.model.tables import Tables
+from rollout.mesh.model.telemetry import MeshTelemetry, Telemetries, TelemetryPolicy
 from rollout.mesh.model.traffic import DestinationPolicy
 
 Ports = dict[int, tuple[Endpoint, ...]]
@@ -38,12 +39,14 @@ class Registry:
         *,
         allow_any: bool = True,
         mutual_tls: MutualTLS = MutualTLS.NONE,
+        telemetry: MeshTelemetry | None = None,
     ) -> None:
         self.root_namespace = root_namespace
         self.allow_any = allow_any
         self.mutual_tls = mutual_tls
         self.peers = PeerPolicies(root_namespace)
         self.scopes = SidecarScopes(root_namespace)
+        self.telemetry = Telemetries(root_namespace, telemetry)
         self.accounts: dict[str, tuple[str, ...]] = {}
         self.services: dict[str, Service] = {}
         self.endpoints: dict[str, Ports] = {}
@@ -115,6 +118,13 @@ class Registry:
         self.scopes.put(ref, scope)
         self._dirty.objects.add(ref)
         self._dirty.scopes = True
+
+    def set_telemetry(self, ref: Ref, policy: TelemetryPolicy | None) -> None:
+        """Puts, replaces or removes what workloads tell."""
+        if self.telemetry.get(ref) != policy:
+            self.telemetry.put(ref, policy)
+            self._dirty.objects.add(ref)
+            self._dirty.telemetry = True
 
     def set_table(self, ref: Ref, table: RouteTable | None) -> None:
         """Puts, replaces or removes a route table."""

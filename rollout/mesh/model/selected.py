@@ -53,6 +53,11 @@ class Selected(Generic[T]):
         if not found:
             del self._by_namespace[ref.namespace]
 
+    def all(self) -> Iterator[T]:
+        """Every one of them, in force or not."""
+        for found in self._by_namespace.values():
+            yield from found.values()
+
     def shadowed(self) -> Iterator[tuple[T, T]]:
         """Those that an older one for the very same workloads keeps from having an effect, with that one."""
         for found in self._by_namespace.values():

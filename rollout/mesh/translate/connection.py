@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.core.v3 import protocol_pb2
@@ -14,32 +15,42 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from google.protobuf import wrappers_pb2
 
-from rollout.mesh.model.service import Workload
-from rollout.mesh.translate import names
+from rollout.mesh.model.telemetry import Mode, Reporter, Reporting
+from rollout.mesh.translate import accesslogs, metrics, names
 from rollout.mesh.translate.filters import Side, http_filters
 from rollout.mesh.translate.resource import pack
 from rollout.mesh.translate.sources import ADS
-from rollout.mesh.translate.telemetry import destination_logs, source_logs
 from rollout.mesh.translate.timeouts import duration
+from rollout.mesh.translate.tracing import apply_tracing
 
 _TRUE = wrappers_pb2.BoolValue(value=True)
 
 
-def http_manager(
-    side: Side,
-    workload: Workload,
-    stat_prefix: str,
-    routes: str | route_pb2.RouteConfiguration,
-    *,
-    secured: bool = False,
-) -> Any:
-    """A connection manager with routes found by name over ADS, or given.
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Who tells of what passes, and which side of it he is on.
 
     `secured`: what comes in comes in mutual TLS; what goes out may go in it.
     """
+
+    reporter: Reporter
+    mode: Mode
+    secured: bool = False
+
+    @property
+    def reporting(self) -> Reporting:
+        """What he tells."""
+        return self.reporter.of(self.mode)
+
+
+def http_manager(
+    side: Side, teller: Teller, stat_prefix: str, routes: str | route_pb2.RouteConfiguration
+) -> Any:
+    """A connection manager with routes found by name over ADS, or given."""
+    workload = teller.reporter.workload
     manager = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=http_filters(side, workload, secured=secured),
+        http_filters=http_filters(side, workload, secured=teller.secured),
         server_name=names.SERVER,
         normalize_path=_TRUE,
         stream_idle_timeout=duration(0),
@@ -49,10 +60,9 @@ def http_manager(
         manager.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
     else:
         manager.route_config.CopyFrom(routes)
-    if side is Side.INBOUND:
-        manager.access_log.extend(destination_logs(workload, secured=secured))
-    else:
-        manager.access_log.extend(source_logs(workload, secured=secured))
+    counted = metrics.http_metrics(teller.reporter, teller.mode, secured=teller.secured)
+    manager.access_log.extend((*counted, *accesslogs.http_logs(teller.reporting)))
+    apply_tracing(manager, teller.reporting.tracing, workload)
     if side is Side.GATEWAY:
         _edge(manager)
     else:
@@ -64,20 +74,29 @@ def http_manager(
     )
 
 
-def tcp_proxy(cluster: str, stat_prefix: str) -> Any:
-    """Bytes passed on as they come."""
+def tcp_proxy(cluster: str, stat_prefix: str, teller: Teller | None = None) -> Any:
+    """Bytes passed on as they come; without anybody who tells, none are counted."""
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=stat_prefix, cluster=cluster)
-    return lc.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
+    return _told(proxy, teller)
 
 
-def tcp_shares(clusters: Sequence[tuple[str, int]]) -> Any:
+def tcp_shares(clusters: Sequence[tuple[str, int]], teller: Teller) -> Any:
     """Bytes passed on to one cluster, or to several by weight."""
     first = clusters[0][0]
     if len(clusters) == 1:
-        return tcp_proxy(first, first)
+        return tcp_proxy(first, first, teller)
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=first)
     for name, weight in clusters:
         proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    return _told(proxy, teller)
+
+
+def _told(proxy: Any, teller: Teller | None) -> Any:
+    if teller is not None:
+        counted = metrics.tcp_metrics(teller.reporter, teller.mode, secured=teller.secured)
+        proxy.access_log.extend((*counted, *accesslogs.tcp_logs(teller.reporting)))
+        # Connections are counted when they open, too.
+        proxy.access_log_options.flush_access_log_on_connected = True
     return lc.Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
 
 

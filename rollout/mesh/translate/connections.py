@@ -11,7 +11,7 @@ from rollout.mesh.model.routing import (
     ConnectionRoute,
     WeightedDestination,
 )
-from rollout.mesh.translate.connection import tcp_shares
+from rollout.mesh.translate.connection import Teller, tcp_shares
 from rollout.mesh.translate.weights import ClusterOf
 
 
@@ -44,6 +44,6 @@ def shares_of(
     return tuple((cluster_of(share.destination), share.weight or 100) for share in taken)
 
 
-def forward(shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf) -> Any:
+def forward(shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf, teller: Teller) -> Any:
     """The filter that passes bytes on: to one cluster, or to several by weight."""
-    return tcp_shares(shares_of(shares, cluster_of))
+    return tcp_shares(shares_of(shares, cluster_of), teller)

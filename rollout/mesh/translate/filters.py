@@ -19,8 +19,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 
 from rollout.mesh.model.service import Workload
 from rollout.mesh.translate import cors, faults, leasedfaults
+from rollout.mesh.translate.callers import peer_reader, peer_writer, proof_reader, proof_writer
 from rollout.mesh.translate.resource import pack
-from rollout.mesh.translate.telemetry import peer_reader, peer_writer, proof_reader, proof_writer
 
 
 class Side(Flag):

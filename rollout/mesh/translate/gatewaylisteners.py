@@ -20,8 +20,10 @@ from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.translate import names, tls
-from rollout.mesh.translate.connection import http_manager
+from rollout.mesh.translate.accesslogs import refused_logs
+from rollout.mesh.translate.connection import Teller, http_manager
 from rollout.mesh.translate.connections import applying, forward
 from rollout.mesh.translate.filters import Side
 from rollout.mesh.translate.gateways import BoundPort, BoundServer, bound_tables, conditions
@@ -46,9 +48,16 @@ class PortListener:
     """Makes the listener of one port for one kind of proxy."""
 
     def __init__(
-        self, port: BoundPort, proxy: Proxy, registry: Registry, cluster_of: ClusterOf
+        self,
+        port: BoundPort,
+        proxy: Proxy,
+        registry: Registry,
+        cluster_of: ClusterOf,
+        reporter: Reporter,
     ) -> None:
         self._port, self._proxy = port, proxy
+        secured = registry.mutual_tls is not MutualTLS.NONE
+        self._teller = Teller(reporter, Mode.CLIENT, secured)
         self._registry, self._cluster_of = registry, cluster_of
         self._found = Listening()
         self._claimed: dict[str, Ref] = {}
@@ -73,6 +82,7 @@ class PortListener:
         if self._port.protocol.encrypted:
             listener.listener_filters.append(tls_inspector())
         listener.per_connection_buffer_limit_bytes.value = 1 << 20
+        listener.access_log.extend(refused_logs(self._teller.reporting))
         self._found.listener = wrap(names.LISTENER, name, listener)
         return self._found
 
@@ -122,9 +132,7 @@ class PortListener:
         return tls.downstream(given, tls.HTTP_PROTOCOLS if https else ())
 
     def _http(self, name: str, routes: str) -> Any:
-        secured = self._registry.mutual_tls is not MutualTLS.NONE
-        workload, prefix = self._proxy.workload, f"outbound_{name}"
-        return http_manager(Side.GATEWAY, workload, prefix, routes, secured=secured)
+        return http_manager(Side.GATEWAY, self._teller, f"outbound_{name}", routes)
 
     def _tcp(self, bound: BoundServer) -> Any | None:
         """Where the oldest table that says anything of this server's connections sends them."""
@@ -136,7 +144,7 @@ class PortListener:
                 callers=conditions(each.table, self._proxy.caller),
             )
             for route, _ in found:
-                return forward(route.shares, self._cluster_of)
+                return forward(route.shares, self._cluster_of, self._teller)
         return None
 
     def _passed_through(self, bound: BoundServer) -> Iterator[Any]:
@@ -154,7 +162,7 @@ class PortListener:
                 if taken := self._claim(each.table.ref, f"spec.tls[{route.index}].match", hosts):
                     yield lc.FilterChain(
                         filter_chain_match=_asked_for(taken),
-                        filters=[forward(route.shares, self._cluster_of)],
+                        filters=[forward(route.shares, self._cluster_of, self._teller)],
                     )
 
     def _claim(self, ref: Ref, path: str, hosts: Iterable[str]) -> list[str]:

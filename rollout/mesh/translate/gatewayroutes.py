@@ -84,6 +84,7 @@ def _routes(
                 port=port.service_port,
                 gateways=bound.gateways,
                 callers=conditions(bound.table, caller),
+                owner=bound.table.ref.name,
             )
             found.setdefault(host, []).extend(routes)
     redirects = {host for each in servers if each.server.redirect for _, host in each.server.hosts}

@@ -30,11 +30,11 @@ from rollout.mesh.model.fault import INBOUND_SLOTS, OUTBOUND_SLOTS, Layer, Lease
 from rollout.mesh.model.proxy import Proxy, ProxyType
 from rollout.mesh.model.routing import Fault, Match, MatchKind, StringMatch
 from rollout.mesh.translate import cel, names
+from rollout.mesh.translate.callers import PEER_METADATA
 from rollout.mesh.translate.faults import fault_policy
 from rollout.mesh.translate.faults import share as fraction
 from rollout.mesh.translate.resource import Resource, pack, wrap
 from rollout.mesh.translate.sources import ADS
-from rollout.mesh.translate.telemetry import PEER_METADATA
 
 TTL = 3
 """Seconds that a fault outlives the last time that it was vouched for."""

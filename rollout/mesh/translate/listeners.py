@@ -22,9 +22,11 @@ from google.protobuf import wrappers_pb2
 from rollout.mesh.agent.settings import INBOUND_PORT, OUTBOUND_PORT
 from rollout.mesh.model.peers import PeerMode, PeerModes
 from rollout.mesh.model.proxy import InboundPort, Proxy
-from rollout.mesh.model.service import Protocol, Workload
+from rollout.mesh.model.service import Protocol
+from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.translate import inbound, names
-from rollout.mesh.translate.connection import http_manager, tcp_proxy
+from rollout.mesh.translate.accesslogs import refused_logs
+from rollout.mesh.translate.connection import Teller, http_manager, tcp_proxy
 from rollout.mesh.translate.filters import Side
 from rollout.mesh.translate.opaque import Chain, filter_chain
 from rollout.mesh.translate.resource import Resource, pack, wrap
@@ -37,17 +39,11 @@ _BUFFER = wrappers_pb2.UInt32Value(value=1 << 20)
 
 
 def outbound_any(
-    port: int,
-    workload: Workload,
-    chains: Sequence[Chain],
-    *,
-    http: bool,
-    allow_any: bool,
-    secured: bool = False,
+    port: int, teller: Teller, chains: Sequence[Chain], *, http: bool, allow_any: bool
 ) -> Resource:
     """What goes to a port, whatever its address: HTTP by the routes of that port, other connections by these chains.
 
-    What is neither goes where it was sent, without `allow_any` nowhere. `secured`: the proxy has an identity.
+    What is neither goes where it was sent, without `allow_any` nowhere.
     """
     name = f"{_ANY}_{port}"
     listener = _listener(name, _ANY, port, "OUTBOUND")
@@ -57,33 +53,35 @@ def outbound_any(
             transport_protocol="raw_buffer", application_protocols=inbound.HTTP_INSPECTED
         )
         prefix = f"outbound_{name}"
-        manager = http_manager(Side.OUTBOUND, workload, prefix, str(port), secured=secured)
+        manager = http_manager(Side.OUTBOUND, teller, prefix, str(port))
         listener.filter_chains.append(lc.FilterChain(filter_chain_match=match, filters=[manager]))
         listener.listener_filters.extend((tls_inspector(), _http_inspector()))
     elif any(chain.sni for chain in chains):
         listener.listener_filters.append(tls_inspector())
     # A chain without conditions would hide what HTTP's has; the default comes after all.
-    listener.filter_chains.extend(filter_chain(chain) for chain in chains if not chain.everything)
-    rest = next((filter_chain(chain) for chain in chains if chain.everything), None)
-    listener.default_filter_chain.CopyFrom(rest or _anything_else(allow_any=allow_any))
+    listener.filter_chains.extend(
+        filter_chain(chain, teller) for chain in chains if not chain.everything
+    )
+    rest = next((filter_chain(chain, teller) for chain in chains if chain.everything), None)
+    listener.default_filter_chain.CopyFrom(rest or _anything_else(teller, allow_any=allow_any))
     if listener.listener_filters:
         _wait_for_first_bytes(listener)
     return wrap(names.LISTENER, name, listener)
 
 
-def outbound_to(address: str, port: int, chains: Sequence[Chain]) -> Resource:
+def outbound_to(address: str, port: int, teller: Teller, chains: Sequence[Chain]) -> Resource:
     """Connections to a service's own address."""
     name = f"{address}_{port}"
     listener = _listener(name, address, port, "OUTBOUND")
     listener.bind_to_port.CopyFrom(_FALSE)
-    listener.filter_chains.extend(filter_chain(chain) for chain in chains)
+    listener.filter_chains.extend(filter_chain(chain, teller) for chain in chains)
     if any(chain.sni for chain in chains):
         listener.listener_filters.append(tls_inspector())
         _wait_for_first_bytes(listener)
     return wrap(names.LISTENER, name, listener)
 
 
-def virtual_outbound(*, allow_any: bool = True) -> Resource:
+def virtual_outbound(teller: Teller, *, allow_any: bool = True) -> Resource:
     """Takes everything that leaves; what no other listener is for goes where it was sent, or else nowhere."""
     listener = _listener(names.VIRTUAL_OUTBOUND, _ANY, OUTBOUND_PORT, "OUTBOUND")
     listener.use_original_dst.CopyFrom(wrappers_pb2.BoolValue(value=True))
@@ -95,11 +93,12 @@ def virtual_outbound(*, allow_any: bool = True) -> Resource:
         filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)],
     )
     listener.filter_chains.append(black_hole)
-    listener.default_filter_chain.CopyFrom(_anything_else(allow_any=allow_any))
+    listener.default_filter_chain.CopyFrom(_anything_else(teller, allow_any=allow_any))
+    listener.access_log.extend(refused_logs(teller.reporting))
     return wrap(names.LISTENER, listener.name, listener)
 
 
-def virtual_inbound(proxy: Proxy, modes: PeerModes | None = None) -> Resource:
+def virtual_inbound(proxy: Proxy, reporter: Reporter, modes: PeerModes | None = None) -> Resource:
     """Takes everything that is meant for the application, by port; without modes there is no mutual TLS."""
     listener = _listener(names.VIRTUAL_INBOUND, _ANY, INBOUND_PORT, "INBOUND")
     black_hole = lc.FilterChain(
@@ -113,21 +112,22 @@ def virtual_inbound(proxy: Proxy, modes: PeerModes | None = None) -> Resource:
     ports = distinct_ports(proxy.inbound)
     for port in ports:
         mode = modes.on(port.port) if modes else PeerMode.DISABLE
-        listener.filter_chains.extend(inbound.chains(_inwards(port, proxy.workload), mode))
+        listener.filter_chains.extend(inbound.chains(_inwards(port, reporter), mode))
     listener.listener_filters.append(_original_destination())
     if modes is None:
-        (rest,) = inbound.chains(_passed_on(None), PeerMode.DISABLE)
+        (rest,) = inbound.chains(_passed_on(None, reporter), PeerMode.DISABLE)
         listener.default_filter_chain.CopyFrom(rest)
     else:
         known = {port.port for port in ports}
         others = [port for port, _ in modes.ports if port not in known]
         for number in (*others, None):
             mode = modes.on(number) if number else modes.default
-            listener.filter_chains.extend(inbound.chains(_passed_on(number), mode))
+            listener.filter_chains.extend(inbound.chains(_passed_on(number, reporter), mode))
         listener.listener_filters.append(_inbound_tls_inspector(modes))
     if sniffed := [p.port for p in ports if p.protocol is Protocol.AUTO]:
         listener.listener_filters.append(_http_inspector(sniffed))
     _wait_for_first_bytes(listener)
+    listener.access_log.extend(refused_logs(reporter.server))
     return wrap(names.LISTENER, listener.name, listener)
 
 
@@ -139,36 +139,45 @@ def distinct_ports(ports: Iterable[InboundPort]) -> list[InboundPort]:
     return [found[number] for number in sorted(found)]
 
 
-def _inwards(port: InboundPort, workload: Workload) -> inbound.Inwards:
+def _inwards(port: InboundPort, reporter: Reporter) -> inbound.Inwards:
     cluster = names.inbound(port.port)
+    route = default_route(cluster)
+    if reporter.server.tracing is not None:
+        route.decorator.operation = f"{port.service}:{port.service_port}/*"
     routes = route_pb2.RouteConfiguration(
         name=cluster,
         validate_clusters=_FALSE,
         virtual_hosts=[
-            rc.VirtualHost(
-                name=f"inbound|http|{port.port}", domains=["*"], routes=[default_route(cluster)]
-            )
+            rc.VirtualHost(name=f"inbound|http|{port.port}", domains=["*"], routes=[route])
         ],
     )
 
     def http(came: inbound.Came) -> Any:
-        prefix, secured = f"inbound_{_ANY}_{port.port}", came is inbound.Came.PROVED
-        return http_manager(Side.INBOUND, workload, prefix, routes, secured=secured)
+        prefix = f"inbound_{_ANY}_{port.port}"
+        return http_manager(Side.INBOUND, _server(reporter, came), prefix, routes)
 
     as_bytes = not port.protocol.routed or port.protocol is Protocol.AUTO
     return inbound.Inwards(
         name=cluster,
         port=port.port,
         http=http if port.protocol.routed else None,
-        plain=(lambda _: tcp_proxy(cluster, cluster)) if as_bytes else None,
+        plain=(lambda came: tcp_proxy(cluster, cluster, _server(reporter, came)))
+        if as_bytes
+        else None,
     )
 
 
-def _passed_on(port: int | None) -> inbound.Inwards:
+def _passed_on(port: int | None, reporter: Reporter) -> inbound.Inwards:
     """A port of no service, or all of them."""
     name = "virtualInbound-passthrough" + (f"-{port}" if port else "")
     cluster = names.INBOUND_PASSTHROUGH
-    return inbound.Inwards(name, port, None, lambda _: tcp_proxy(cluster, cluster))
+    return inbound.Inwards(
+        name, port, None, lambda came: tcp_proxy(cluster, cluster, _server(reporter, came))
+    )
+
+
+def _server(reporter: Reporter, came: inbound.Came) -> Teller:
+    return Teller(reporter, Mode.SERVER, came is inbound.Came.PROVED)
 
 
 def _inbound_tls_inspector(modes: PeerModes) -> Any:
@@ -195,13 +204,15 @@ def _listener(name: str, address: str, port: int, direction: str) -> Any:
     )
 
 
-def _anything_else(*, allow_any: bool) -> Any:
+def _anything_else(teller: Teller, *, allow_any: bool) -> Any:
     if not allow_any:
         return lc.FilterChain(
-            name="BlackHoleFilterChain", filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE)]
+            name="BlackHoleFilterChain",
+            filters=[tcp_proxy(names.BLACK_HOLE, names.BLACK_HOLE, teller)],
         )
     return lc.FilterChain(
-        name="PassthroughFilterChain", filters=[tcp_proxy(names.PASSTHROUGH, names.PASSTHROUGH)]
+        name="PassthroughFilterChain",
+        filters=[tcp_proxy(names.PASSTHROUGH, names.PASSTHROUGH, teller)],
     )
 
 

@@ -17,7 +17,7 @@ from google.protobuf import wrappers_pb2
 from rollout.mesh.model.routing import MESH, Caller, ConnectionRoute, RouteTable
 from rollout.mesh.model.service import Port, Protocol, Service
 from rollout.mesh.translate import names
-from rollout.mesh.translate.connection import tcp_shares
+from rollout.mesh.translate.connection import Teller, tcp_shares
 from rollout.mesh.translate.connections import applying, shares_of
 from rollout.mesh.translate.weights import ClusterOf
 
@@ -90,9 +90,9 @@ def distinct(chains: Iterable[Chain]) -> tuple[Chain, ...]:
     return (*found, last) if last is not None else tuple(found)
 
 
-def filter_chain(chain: Chain) -> Any:
+def filter_chain(chain: Chain, teller: Teller) -> Any:
     """Envoy's chain."""
-    found = lc.FilterChain(filters=[tcp_shares(chain.clusters)])
+    found = lc.FilterChain(filters=[tcp_shares(chain.clusters, teller)])
     if not chain.everything:
         found.filter_chain_match.server_names.extend(chain.sni)
     for subnet in chain.subnets:

@@ -8,6 +8,7 @@ from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Service
+from rollout.mesh.model.telemetry import Reporter
 from rollout.mesh.translate import names
 from rollout.mesh.translate.opaque import Chain, distinct, service_chains
 from rollout.mesh.translate.resource import Resource
@@ -15,7 +16,7 @@ from rollout.mesh.translate.shared import Shared
 from rollout.mesh.translate.sidecars import first_seen, told
 
 
-def outbound_listeners(shared: Shared, proxy: Proxy) -> list[Resource]:
+def outbound_listeners(shared: Shared, proxy: Proxy, reporter: Reporter) -> list[Resource]:
     """All of them; those that other proxies have too are made once."""
     callers = shared.callers(proxy.caller)
     found: list[Resource] = []
@@ -27,14 +28,16 @@ def outbound_listeners(shared: Shared, proxy: Proxy) -> list[Resource]:
         for number, chains in _chains(shared, service, callers, reach).items():
             addresses = [each for each in service.addresses if "/" not in each]
             blocks = tuple(each for each in service.addresses if "/" in each)
-            found += [shared.listener_to(address, number, chains) for address in addresses]
+            found += [
+                shared.listener_to(address, number, reporter, chains) for address in addresses
+            ]
             # A headless Service's connections go to the pod that they are for; a declared host's are known by the port.
             if blocks or (service.hostname and not addresses):
                 limited = (replace(c, subnets=blocks) if c.everything else c for c in chains)
                 by_port.setdefault(number, []).extend(limited)
     for port, wanted in sorted(by_port.items()):
         if port not in names.RESERVED_PORTS:
-            found.append(shared.listener_any(port, proxy.workload, distinct(wanted), reach))
+            found.append(shared.listener_any(port, reporter, distinct(wanted), reach))
     return found
 
 

@@ -21,6 +21,7 @@ from rollout.mesh.model.routing import (
     Route,
 )
 from rollout.mesh.translate import names
+from rollout.mesh.translate.callers import PEER_HEADER
 from rollout.mesh.translate.cors import FILTER, cors_policy
 from rollout.mesh.translate.faults import FILTER as FAULT
 from rollout.mesh.translate.faults import fault_policy
@@ -38,8 +39,8 @@ from rollout.mesh.translate.resource import (
 )
 from rollout.mesh.translate.retries import DEFAULT, retry_policy
 from rollout.mesh.translate.rewrite import apply_rewrite
-from rollout.mesh.translate.telemetry import PEER_HEADER
 from rollout.mesh.translate.timeouts import apply_timeout
+from rollout.mesh.translate.tracing import decorate
 from rollout.mesh.translate.weights import ClusterOf, apply_destinations
 
 _DOMAINS = 2
@@ -54,15 +55,18 @@ def http_routes(
     port: int,
     gateways: frozenset[str],
     callers: frozenset[Caller] = frozenset(),
+    owner: str = "",
 ) -> list[Any]:
     """Envoy's routes for what is reached on a port through any of the gateways; nothing follows a catch-all.
 
-    `callers` are the conditions on callers that hold for the proxy.
+    `callers` are the conditions on callers that hold for the proxy, `owner` is whose rules these are.
     """
     found: list[Any] = []
     for route in routes:
         for match in _applying(route, port, gateways, callers):
             found.append(_route(route, match, cluster_of, port))
+            if cluster_of.traced:
+                decorate(found[-1], owner, port)
             if match is None:
                 return found
     return found

@@ -13,9 +13,11 @@ from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import Caller, Destination
-from rollout.mesh.model.service import Service, Workload
+from rollout.mesh.model.service import Service
+from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, traffic_of
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
+from rollout.mesh.translate.connection import Teller
 from rollout.mesh.translate.opaque import Chain
 from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
@@ -176,7 +178,7 @@ class Shared:
     ) -> sidecars.SharedHost:
         known = self._hosts.setdefault(service.host, {})
         tables = sidecars.told(self.registry, service.host, reach)
-        table = sidecars.first_seen(tables, callers)
+        table = sidecars.first_seen(tables, callers, port)
         # A table that others do not see tells callers apart as well.
         asked = frozenset().union(*(each.callers() for each in tables)) if callers else frozenset()
         own = callers & asked
@@ -187,27 +189,29 @@ class Shared:
         return known[key]
 
     def listener_any(
-        self, port: int, workload: Workload, chains: tuple[Chain, ...], reach: Reach
+        self, port: int, reporter: Reporter, chains: tuple[Chain, ...], reach: Reach
     ) -> Resource:
         """A workload's listener for a port, whatever the address."""
         http, allow_any = bool(self.hosts_on(port, reach)), reach.allow_any
         return self._listener(
-            (port, workload, chains, http, allow_any),
+            (port, reporter, chains, http, allow_any),
             lambda: listeners.outbound_any(
-                port,
-                workload,
-                chains,
-                http=http,
-                allow_any=allow_any,
-                secured=self.registry.mutual_tls is not MutualTLS.NONE,
+                port, self.client(reporter), chains, http=http, allow_any=allow_any
             ),
         )
 
-    def listener_to(self, address: str, port: int, chains: tuple[Chain, ...]) -> Resource:
+    def listener_to(
+        self, address: str, port: int, reporter: Reporter, chains: tuple[Chain, ...]
+    ) -> Resource:
         """The listener for a port of an address."""
         return self._listener(
-            (address, port, chains), lambda: listeners.outbound_to(address, port, chains)
+            (address, port, reporter, chains),
+            lambda: listeners.outbound_to(address, port, self.client(reporter), chains),
         )
+
+    def client(self, reporter: Reporter) -> Teller:
+        """Who tells of what a workload sends."""
+        return Teller(reporter, Mode.CLIENT, self.registry.mutual_tls is not MutualTLS.NONE)
 
     def _listener(self, key: Hashable, make: Callable[[], Resource]) -> Resource:
         """Listeners are kept by what they are made of, so that nothing has to be forgotten but for its number."""
@@ -227,6 +231,7 @@ class Targets:
 
     def __init__(self, registry: Registry, port: int) -> None:
         self._registry, self._port = registry, port
+        self.traced = bool(registry.telemetry.mesh.collectors)
 
     def __call__(self, destination: Destination) -> str:
         """The cluster's name."""

@@ -18,6 +18,7 @@ from rollout.mesh.translate.routes import (
     virtual_host,
     with_domains,
 )
+from rollout.mesh.translate.tracing import decorate
 from rollout.mesh.translate.weights import ClusterOf
 
 _IN_MESH = frozenset({MESH})
@@ -48,10 +49,17 @@ def service_host(
         key = cluster_of.hash_of(Destination(host=service.host, port=port))
         if key is not None:
             route.route.hash_policy.append(hash_policy(key))
+        if cluster_of.traced:
+            decorate(route, service.host, port)
         routes = [route]
     else:
         routes = http_routes(
-            table.routes, cluster_of, port=port, gateways=_IN_MESH, callers=callers
+            table.routes,
+            cluster_of,
+            port=port,
+            gateways=_IN_MESH,
+            callers=callers,
+            owner=table.ref.name,
         )
     host = virtual_host(names.virtual_host(service.host, port), domains, routes)
     home = host if service.hostname else with_domains(host, [service.name])
@@ -75,7 +83,12 @@ def other_hosts(
         if table is None:
             continue
         routes = http_routes(
-            table.routes, cluster_of, port=port, gateways=_IN_MESH, callers=callers
+            table.routes,
+            cluster_of,
+            port=port,
+            gateways=_IN_MESH,
+            callers=callers,
+            owner=table.ref.name,
         )
         if host != "*" and routes:
             yield virtual_host(names.virtual_host(host, port), [host], routes)

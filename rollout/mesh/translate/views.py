@@ -17,6 +17,7 @@ from rollout.mesh.model.proxy import Proxy, ProxyType
 from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import Service
+from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.model.traffic import DestinationPolicy
 from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
 from rollout.mesh.translate.gatewaylisteners import PortListener
@@ -25,6 +26,7 @@ from rollout.mesh.translate.outbound import outbound_listeners
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.shared import Shared
 from rollout.mesh.translate.tls import client_keys
+from rollout.mesh.translate.tracing import reachable
 
 Changed = dict[str, set[str]]
 """Names of resources that came, changed or went, by type."""
@@ -186,11 +188,20 @@ class View:
         ]
 
     def _sidecar_listeners(self) -> list[Resource]:
+        reporter, reach = self._reporter(), self.proxy.reach
         return [
-            listeners.virtual_outbound(allow_any=self.proxy.reach.allow_any),
-            listeners.virtual_inbound(self.proxy, self._modes()),
-            *outbound_listeners(self._shared, self.proxy),
+            listeners.virtual_outbound(self._shared.client(reporter), allow_any=reach.allow_any),
+            listeners.virtual_inbound(self.proxy, reporter, self._modes()),
+            *outbound_listeners(self._shared, self.proxy, reporter),
         ]
+
+    def _reporter(self) -> Reporter:
+        proxy, known = self.proxy, self._shared.registry.telemetry
+        client, server = (
+            reachable(known.reporting(proxy.namespace, proxy.labels, mode), self._clusters)
+            for mode in (Mode.CLIENT, Mode.SERVER)
+        )
+        return Reporter(workload=proxy.workload, client=client, server=server)
 
     def _modes(self) -> PeerModes | None:
         registry, proxy = self._shared.registry, self.proxy
@@ -207,9 +218,10 @@ class View:
         made: list[Resource] = []
         secrets, faults = self._scope.keys()
         problems += faults
+        registry, reporter = self._shared.registry, self._reporter()
         for port in ports:
             targets = self._shared.cluster_of(port.service_port)
-            found = PortListener(port, self.proxy, self._shared.registry, targets).make()
+            found = PortListener(port, self.proxy, registry, targets, reporter).make()
             made += [found.listener] if found.listener is not None else []
             secrets += found.secrets
             problems += found.problems
@@ -287,7 +299,7 @@ class Views:
             router = proxy.type is ProxyType.ROUTER
             edge = router and bool(dirty.gateways or dirty.credentials or dirty.policies)
             inside = not router and (dirty.connections or dirty.peers)
-            if dirty.services or edge or inside:
+            if dirty.services or dirty.telemetry or edge or inside:
                 changed |= view.update_listeners()
             if ports or (router and dirty.gateways):
                 changed[names.ROUTES] = view.update_routes(ports)

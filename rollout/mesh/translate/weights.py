@@ -16,6 +16,11 @@ from rollout.mesh.translate.headers import authority, edit_headers
 class ClusterOf(Protocol):
     """Names the cluster of a destination, and the key by which its requests stay with one endpoint."""
 
+    @property
+    def traced(self) -> bool:
+        """Whether anybody takes spans."""
+        ...
+
     def __call__(self, destination: Destination) -> str:
         """The cluster."""
         ...

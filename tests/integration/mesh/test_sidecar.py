@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from rollout.api.kinds import ENDPOINT_SLICE, SERVICE, VIRTUAL_SERVICE
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
-from rollout.mesh.translate.telemetry import PEER_HEADER
+from rollout.mesh.translate.callers import PEER_HEADER
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh import pod as pods

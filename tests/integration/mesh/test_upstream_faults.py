@@ -17,7 +17,7 @@ from aiohttp import ClientSession, ClientTimeout
 from rollout.api.kinds import ENDPOINT_SLICE, GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
-from rollout.mesh.translate.telemetry import PEER_HEADER
+from rollout.mesh.translate.callers import PEER_HEADER
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh import pod as pods

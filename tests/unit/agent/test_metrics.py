@@ -43,10 +43,11 @@ def test_a_label_that_mentions_a_mesh_series_is_left_alone() -> None:
     assert rewrite(line) == f"{line}\n"
 
 
-def test_who_is_not_proved_is_unknown() -> None:
-    line = 'envoy_mesh_istio_requests_total{source_principal="-",response_flags="-"} 1'
+def test_what_is_not_there_is_unknown() -> None:
+    line = 'envoy_mesh_istio_requests_total{source_app="-",response_flags="-",a_principal="-"} 1'
     page = f"# TYPE envoy_mesh_istio_requests_total counter\n{line}\n"
-    expected = 'istio_requests_total{source_principal="unknown",response_flags="-"} 1'
+    labels = 'source_app="unknown",response_flags="-",a_principal="unknown"'
+    expected = f"istio_requests_total{{{labels}}} 1"
     assert rewrite(page).splitlines()[1] == expected
 
 

@@ -75,6 +75,8 @@ def test_istios_kinds_are_served_at_its_versions_and_stored_at_v1() -> None:
         versions = {version["name"]: version["storage"] for version in crd["spec"]["versions"]}
         if name.endswith("security.istio.io"):
             assert versions == {"v1": True, "v1beta1": False}
+        elif name.endswith("telemetry.istio.io"):
+            assert versions == {"v1": True, "v1alpha1": False}
         elif name.endswith("istio.io"):
             assert versions == {"v1": True, "v1beta1": False, "v1alpha3": False}
         elif name.endswith("flagger.app"):
