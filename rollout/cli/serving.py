@@ -6,13 +6,16 @@ import asyncio
 import re
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rollout.api.durations import parse_go_duration
 from rollout.cli import logging
 from rollout.install.errors import InstallError
+
+if TYPE_CHECKING:
+    from rollout.mesh.identity.authority import Lifetimes
 
 Kubeconfig = Annotated[
     str | None, typer.Option(help="The kubeconfig file; in a pod its service account is used.")
@@ -199,6 +202,12 @@ def mesh(
     auto_mtls: Annotated[
         str, typer.Option(help="true or false: proxies speak mutual TLS to each other.")
     ] = "true",
+    workload_cert_ttl: Annotated[
+        str, typer.Option(help="How long proxies' certificates hold where they ask for nothing.")
+    ] = "24h",
+    max_workload_cert_ttl: Annotated[
+        str, typer.Option(help="How long they hold at most, whatever is asked for.")
+    ] = "24h",
     xds_address: Annotated[
         str, typer.Option(help="Serve configuration to anybody here too, without TLS; empty: no.")
     ] = "",
@@ -238,6 +247,7 @@ def mesh(
         credential_namespaces=tuple(filter(None, credential_namespaces.split(","))),
         allow_any=outbound_traffic_policy is Outbound.ALLOW_ANY,
         mutual_tls=MutualTLS.ON_REQUEST if auto_mtls.lower() == "false" else MutualTLS.AUTO,
+        lifetimes=_lifetimes(workload_cert_ttl, max_workload_cert_ttl),
         xds_address=xds_address,
         injection=injection,
     )
@@ -284,6 +294,18 @@ def agent() -> None:
 
     print(USAGE)
     raise typer.Exit(2)
+
+
+def _lifetimes(usual: str, most: str) -> Lifetimes:
+    from rollout.mesh.identity.authority import Lifetimes
+
+    try:
+        return Lifetimes(
+            usual=_duration("--workload-cert-ttl", usual),
+            most=_duration("--max-workload-cert-ttl", most),
+        )
+    except ValueError as error:
+        raise InstallError(f"--workload-cert-ttl, --max-workload-cert-ttl: {error}") from None
 
 
 def _duration(flag: str, text: str) -> timedelta:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -29,8 +29,11 @@ from rollout.mesh.debug import debug_app
 from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.gatewaykeeper import GatewayKeeper
 from rollout.mesh.hub import Hub
+from rollout.mesh.identity.authority import Lifetimes
 from rollout.mesh.identity.identities import Identities
 from rollout.mesh.identity.keeper import SETTLE
+from rollout.mesh.identity.tokens import Caller
+from rollout.mesh.ingest.proxies import hosts
 from rollout.mesh.ingest.references import dangling
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
@@ -68,6 +71,7 @@ class Options:
     secure_address: str = "[::]:15012"
     xds_address: str = ""
     root_settle: timedelta = SETTLE
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
     health_port: int = 15014
     debug_port: int = 8080
     webhook_port: int = 15017
@@ -134,7 +138,15 @@ class ControlPlane:
             self._dns_names,
             self.metrics,
             settle=options.root_settle,
+            lifetimes=options.lifetimes,
+            withheld=self._withheld,
         )
+
+    def _withheld(self, caller: Caller) -> str:
+        """The experiment that keeps certificates from a pod now; empty where none does."""
+        namespace = caller.identity.namespace
+        pod = self._intake.pods.get(namespace, caller.pod)
+        return self._faults.withheld(hosts(namespace, pod, self.registry)) if pod else ""
 
     def _admission_server(self, client: Client) -> AdmissionServer | None:
         options = self._options

@@ -1,4 +1,4 @@
-"""Which faults proxies have: those of running experiments that a controller vouches for, from one renewal to the next.
+"""Which faults are in force: those of running experiments that a controller vouches for, from one renewal to the next.
 
 Nothing here arms a fault by itself: proxies are sent one when its lease was seen to be renewed, and end it without
 that. The only timer takes away what is no longer vouched for, or has reached its end.
@@ -59,6 +59,14 @@ class FaultKeeper:
         renewed = self._vouchers.take(change.key, found, at)
         self._settle(dict.fromkeys(renewed, at))
 
+    def withheld(self, hosts: frozenset[str]) -> str:
+        """The experiment that keeps certificates from the pods behind these hosts now; empty where none does."""
+        vouched = self._vouchers.vouched(monotonic())
+        for each in self._active:
+            if each.certificates and each.run in vouched and each.hosts & hosts:
+                return f"{each.ref.namespace}/{each.ref.name}"
+        return ""
+
     def _settle(self, renewed: dict[str, float]) -> None:
         """Gives out what is vouched for now; what was `renewed` (and when) is sent again."""
         at, now = monotonic(), datetime.now(UTC)
@@ -87,7 +95,7 @@ class FaultKeeper:
             log.info("fault begins", run=run)
         for run in sorted(before - {each.run for each in faults}):
             log.info("fault ends", run=run)
-        self._hub.inject(faults)
+        self._hub.inject(tuple(each for each in faults if each.in_proxies))
 
 
 def _read(change: Change) -> LeasedFault | None:

@@ -72,6 +72,12 @@ class Metrics:
             ["status"],
             registry=self.registry,
         )
+        self.certificates_withheld = Counter(
+            "rollout_certificates_withheld",
+            "Certificates refused on behalf of an experiment",
+            ["experiment"],
+            registry=self.registry,
+        )
         self.root_expiry = Gauge(
             "citadel_server_root_cert_expiry_timestamp",
             "When the first root of the authority in force ends, seconds since 1970",

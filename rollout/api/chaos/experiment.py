@@ -88,8 +88,10 @@ class ExperimentSpec(Model):
                 yield Problem(path, "needs load, and there is none", "add load.fortio")
 
     def _untold(self, fault: Fault) -> Iterator[Problem]:
-        """Callers that the proxy of the service cannot tell apart: it knows of them what theirs tells it."""
+        """Callers where none are faulted, or whom the proxy of the service cannot tell apart: it knows what theirs tells it."""
         labels = self.target.from_.label_selectors if self.target.from_ else {}
+        if self.target.from_ is not None and not fault.in_mesh:
+            yield Problem("target.from", "means nothing for pods and certificates", "remove it")
         unknown = sorted(set(labels) - set(TOLD_UPSTREAM))
         if unknown and fault.in_mesh and fault.layer == "upstream":
             yield Problem(

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from rollout.api.fields import Count, IntOrString, Name, PercentFraction, PositiveDuration
 from rollout.api.istio.match import StringMatch, valid_header_name
-from rollout.api.model import Int, Model, Problem, Str, StrMap, refusal
+from rollout.api.model import Bool, Int, Model, Problem, Str, StrMap, refusal
 from rollout.api.re2 import regex_fault
 
 GRPC_STATUSES: Final = (
@@ -204,7 +204,7 @@ class RequestMatch(Model):
 
 
 class Fault(Model):
-    """What is broken: one or more of delay, abort, bandwidth and podKill."""
+    """What is broken: one or more of delay, abort, bandwidth, certificateOutage and podKill."""
 
     delay: Delay | None = None
     """Requests made to wait."""
@@ -212,6 +212,8 @@ class Fault(Model):
     """Requests answered with an error."""
     bandwidth: Bandwidth | None = None
     """Responses slowed down."""
+    certificate_outage: Bool = False
+    """Whether the mesh's authority refuses certificates to the target's pods: none is renewed, and new pods get none."""
     pod_kill: PodKill | None = None
     """Pods evicted."""
     match: tuple[RequestMatch, ...] = ()
@@ -224,6 +226,11 @@ class Fault(Model):
     def in_mesh(self) -> bool:
         """Whether proxies carry any of it out."""
         return any(part is not None for part in (self.delay, self.abort, self.bandwidth))
+
+    @property
+    def leased(self) -> bool:
+        """Whether any of it is in force only while somebody vouches for it."""
+        return self.in_mesh or self.certificate_outage
 
     @property
     def traffic_percent(self) -> float:
@@ -245,21 +252,25 @@ class Fault(Model):
         if self.bandwidth:
             share = self.bandwidth.percentage.value
             yield f"bandwidth {self.bandwidth.limit_kbps}kbps {share:g}%"
+        if self.certificate_outage:
+            yield "no certificates"
         if self.pod_kill:
             value = "" if self.pod_kill.value is None else f" {self.pod_kill.value}"
             yield f"podKill {self.pod_kill.mode}{value}"
 
     def problems(self) -> Iterator[Problem]:
         """A fault of nothing, of nobody, or whose matches cannot matter."""
-        if not self.in_mesh and self.pod_kill is None:
-            yield Problem("", "breaks nothing", "set delay, abort, bandwidth or podKill")
+        if not self.leased and self.pod_kill is None:
+            yield Problem(
+                "", "breaks nothing", "set delay, abort, bandwidth, certificateOutage or podKill"
+            )
         for name in ("delay", "abort", "bandwidth"):
             part = getattr(self, name)
             if part is not None and part.percentage.value <= 0:
                 yield Problem(f"{name}.percentage.value", "is 0", "give more, or remove it")
         if self.match and not self.in_mesh:
             yield Problem(
-                "match", "means nothing for pods", "remove it, or add a fault of requests"
+                "match", "means nothing for pods and certificates", "remove it, or add a fault of requests"
             )
 
 

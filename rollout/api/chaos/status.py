@@ -56,8 +56,16 @@ class Blast(Model):
     """Requests that a proxy said it had faulted."""
     traffic_percent: Number = 0.0
     """Their share of all requests to the target since the injection."""
+    certificates_refused: Int = 0
+    """Certificates that the target's pods asked for and did not get."""
     pods_killed: tuple[str, ...] = ()
     """Pods that were evicted."""
+
+    @property
+    def others(self) -> str:
+        """What was hit besides requests, in words, each after a semicolon."""
+        text = f"; {self.certificates_refused} certificates" if self.certificates_refused else ""
+        return text + (f"; evicted {', '.join(self.pods_killed)}" if self.pods_killed else "")
 
 
 class ProbeStatus(Model):

@@ -22,7 +22,6 @@ from rollout.mesh.agent.identity import TIMES_FILE, secret
 from rollout.mesh.agent.settings import IDENTITY, IDENTITY_FILE, Settings, from_environment
 from rollout.mesh.identity.wire import METHOD, SERVICE, read_response, write_request
 
-LIFETIME_SECONDS = 24 * 3600
 CALL_SECONDS = 15.0
 
 
@@ -75,7 +74,7 @@ def _ask(settings: Settings, request: str) -> list[str]:
     with grpc.secure_channel(settings.discovery_address, credentials) as channel:
         call: Any = channel.unary_unary(f"/{SERVICE}/{METHOD}")
         answer: bytes = call(
-            write_request(request, LIFETIME_SECONDS),
+            write_request(request, settings.certificate_seconds),
             metadata=(("authorization", f"Bearer {token}"),),
             timeout=CALL_SECONDS,
         )

@@ -5,6 +5,7 @@ Names are Istio's where Istio has one. Must not know what Envoy makes of them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from rollout import __version__
@@ -21,6 +22,8 @@ PROMETHEUS_PORT = 15090
 PROXY_UID = 1337
 
 STATS_PREFIXES = "PROXY_STATS_INCLUSION_PREFIXES"
+CERTIFICATE_TTL = "SECRET_TTL"
+"""How long a certificate is to hold (`24h`); unless it is set, the control plane says."""
 
 IDENTITY, IDENTITY_FILE = "default", "./identity.json"
 ROOTS, ROOTS_FILE = "ROOTCA", "./roots.json"
@@ -66,6 +69,7 @@ class Settings(NamedTuple):
     secured: bool = False
     token_file: str = "/var/run/secrets/tokens/istio-token"  # noqa: S105 - a path
     roots_file: str = "/var/run/secrets/istio/root-cert.pem"
+    certificate_seconds: int = 0
 
 
 def from_environment(proxy_type: str, env: Mapping[str, str]) -> Settings:
@@ -103,6 +107,7 @@ def from_environment(proxy_type: str, env: Mapping[str, str]) -> Settings:
         secured=policy == MUTUAL_TLS,
         token_file=env.get("TOKEN_FILE", "/var/run/secrets/tokens/istio-token"),
         roots_file=env.get("ROOTS_FILE", "/var/run/secrets/istio/root-cert.pem"),
+        certificate_seconds=seconds_of(CERTIFICATE_TTL, env.get(CERTIFICATE_TTL, "")),
         stats_prefixes=tuple(
             prefix.strip() for prefix in env.get(STATS_PREFIXES, "").split(",") if prefix.strip()
         ),
@@ -117,6 +122,15 @@ def parse_labels(text: str) -> dict[str, str]:
         if equals:
             labels[key.strip()] = value.strip().removeprefix('"').removesuffix('"')
     return labels
+
+
+def seconds_of(name: str, text: str) -> int:
+    """A duration such as `1h30m`, 0 where there is none; `SettingsError` names the variable."""
+    parts = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", text)
+    if parts is None:
+        raise SettingsError(f"{name}={text!r}: must be hours, minutes and seconds, such as 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

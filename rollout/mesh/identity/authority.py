@@ -19,14 +19,34 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rollout.kube.certificates import CA_LIFETIME, CLOCK_SKEW, KeyPair, issue_ca
 
-WORKLOAD_LIFETIME = timedelta(hours=24)
 SERVING_LIFETIME = timedelta(days=7)
+LEAST_LIFETIME, MOST_LIFETIME = timedelta(seconds=10), timedelta(days=365)
 MOST_REQUEST = 16 << 10
 _LEAST_RSA = 2048
 _ORGANIZATION = "cluster.local"
 
 CA_CERT, CA_KEY, CHAIN, ROOT = "ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"
 """The keys of Istio's Secrets `cacerts` and `istio-ca-secret`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """How long workloads' certificates hold: where a proxy asks for nothing, and at most."""
+
+    usual: timedelta = timedelta(hours=24)
+    most: timedelta = timedelta(hours=24)
+
+    def __post_init__(self) -> None:
+        if not LEAST_LIFETIME <= self.usual <= self.most <= MOST_LIFETIME:
+            raise ValueError(
+                f"certificates of {self.usual}, of {self.most} at most: give"
+                f" {LEAST_LIFETIME} to {MOST_LIFETIME}, and no more than the most"
+            )
+
+    def of(self, seconds: int) -> timedelta:
+        """For a request of so many seconds; more than the most is shortened to it, as nothing else is asked for."""
+        asked = timedelta(seconds=seconds) if seconds > 0 else self.usual
+        return min(max(asked, LEAST_LIFETIME), self.most)
 
 
 class RefusedError(ValueError):

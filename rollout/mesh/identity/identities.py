@@ -6,6 +6,7 @@ Knows nothing of what proxies are configured with.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +16,11 @@ from cryptography import x509
 from rollout.kube.cache import Cache
 from rollout.kube.certificates import KeyPair
 from rollout.kube.client import Client
+from rollout.mesh.identity.authority import Lifetimes
 from rollout.mesh.identity.keeper import SETTLE, Keeper
 from rollout.mesh.identity.roots import RootPublisher
 from rollout.mesh.identity.service import CertificateService
-from rollout.mesh.identity.tokens import Reviewer
+from rollout.mesh.identity.tokens import Caller, Reviewer
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.xds.server import Door
 
@@ -35,14 +37,28 @@ class Identities:
         metrics: Metrics,
         *,
         settle: timedelta = SETTLE,
+        lifetimes: Lifetimes | None = None,
+        withheld: Callable[[Caller], str] = lambda _caller: "",
     ) -> None:
         self._publisher = RootPublisher(client, cache)
         self._keeper = Keeper(
-            client, cache, namespace, dns_names, publish=self._publisher.publish, settle=settle
+            client,
+            cache,
+            namespace,
+            dns_names,
+            publish=self._publisher.publish,
+            settle=settle,
+            lifetimes=lifetimes,
         )
         self.ready = self._keeper.ready
         reviewer = Reviewer(client)
-        self._service = CertificateService(reviewer, lambda: self._keeper.authority, metrics)
+        self._service = CertificateService(
+            reviewer,
+            lambda: self._keeper.authority,
+            metrics,
+            lifetimes=lifetimes,
+            withheld=withheld,
+        )
         self._shown: KeyPair | None = None
         metrics.root_expiry.set_function(self._root_expiry)
 

@@ -23,7 +23,7 @@ from rollout.kube.objects import Object
 from rollout.kube.queue import WorkQueue, run_workers
 from rollout.mesh.identity import authority as ca
 from rollout.mesh.identity import trust
-from rollout.mesh.identity.authority import Authority, UnusableError
+from rollout.mesh.identity.authority import Authority, Lifetimes, UnusableError
 
 PLUGGED, OWN, ROOTS = "cacerts", "istio-ca-secret", "rollout-mesh-roots"
 SETTLE = timedelta(seconds=150)
@@ -46,11 +46,13 @@ class Keeper:
         *,
         publish: Callable[[bytes], None],
         settle: timedelta = SETTLE,
+        lifetimes: Lifetimes | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._client, self._namespace, self._dns_names = client, namespace, dns_names
         self._publish, self._settle = publish, settle
+        self._longest = (lifetimes or Lifetimes()).most
         self._now = now or (lambda: datetime.now(UTC))
         self._stores = {
             name: cache.watch(SECRET, namespace=namespace, name=name)
@@ -161,7 +163,7 @@ class Keeper:
             known = trust.from_data(pems, data.get("times.json", b"{}")) if pems else ()
         except ValueError as error:
             log.warning("the record of roots is begun anew", problem=str(error))
-        roots = trust.advance(known, wanted, now)
+        roots = trust.advance(known, wanted, now, self._longest)
         if roots != known:
             await self._write(ROOTS, trust.to_data(roots))
         return roots

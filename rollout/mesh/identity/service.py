@@ -6,15 +6,15 @@ Knows neither how tokens are reviewed nor where the authority's key comes from.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
 import structlog
 
 from rollout.mesh.identity.authority import (
-    WORKLOAD_LIFETIME,
     Authority,
+    Lifetimes,
     RefusedError,
     chain_of,
     sign,
@@ -27,16 +27,23 @@ log = structlog.get_logger(__name__)
 
 
 class CertificateService:
-    """Signs what an authority's owner asks for; `now` is the clock."""
+    """Signs what an authority's owner asks for; `now` is the clock.
+
+    `withheld` says on whose behalf a caller gets nothing now; empty where it does.
+    """
 
     def __init__(
         self,
         reviewer: Reviewer,
         authority: Callable[[], Authority],
         metrics: Metrics,
+        *,
+        lifetimes: Lifetimes | None = None,
+        withheld: Callable[[Caller], str] = lambda _caller: "",
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self._reviewer, self._authority, self._metrics = reviewer, authority, metrics
+        self._lifetimes, self._withheld = lifetimes or Lifetimes(), withheld
         self._now = now or (lambda: datetime.now(UTC))
 
     def handler(self) -> Any:
@@ -49,7 +56,10 @@ class CertificateService:
         try:
             caller = await self._reviewer.authenticate(metadata_of(context))
             csr, seconds = read_request(data)
-            lifetime = min(timedelta(seconds=seconds) or WORKLOAD_LIFETIME, WORKLOAD_LIFETIME)
+            if by := self._withheld(caller):
+                self._metrics.certificates_withheld.labels(by).inc()
+                raise UnansweredError(f"withheld by ChaosExperiment {by}")
+            lifetime = self._lifetimes.of(seconds)
             authority = self._authority()
             signed = sign(authority, csr, caller.identity.uri, lifetime, self._now())
         except UnauthenticatedError as error:

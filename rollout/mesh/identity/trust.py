@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from rollout.mesh.identity.authority import WORKLOAD_LIFETIME
-
-KEEP = WORKLOAD_LIFETIME + timedelta(hours=1)
+SPARE = timedelta(hours=1)
+"""How much longer a root stays than what it signed."""
 ALWAYS = datetime.fromtimestamp(0, UTC)
 
 
@@ -32,8 +31,13 @@ class Root:
         return sha256(self.pem).hexdigest()
 
 
-def advance(known: Sequence[Root], wanted: Sequence[bytes], now: datetime) -> tuple[Root, ...]:
-    """The roots to publish now. The first ones ever have been trusted by everybody all along."""
+def advance(
+    known: Sequence[Root], wanted: Sequence[bytes], now: datetime, lifetime: timedelta
+) -> tuple[Root, ...]:
+    """The roots to publish now, where what they sign lives so long at most.
+
+    The first ones ever have been trusted by everybody all along.
+    """
     since = now if known else ALWAYS
     by_pem = {root.pem: root for root in known}
     current = [
@@ -43,7 +47,7 @@ def advance(known: Sequence[Root], wanted: Sequence[bytes], now: datetime) -> tu
     leaving = [
         replace(root, gone=root.gone or now)
         for root in known
-        if root.pem not in wanted and (root.gone is None or now - root.gone < KEEP)
+        if root.pem not in wanted and (root.gone is None or now - root.gone < lifetime + SPARE)
     ]
     return (*current, *leaving)
 

@@ -1,4 +1,4 @@
-"""A running ChaosExperiment to the fault that proxies carry out. Knows nothing of who vouches for it."""
+"""A running ChaosExperiment to the fault that the mesh carries out. Knows nothing of who vouches for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def leased_fault(experiment: ChaosExperiment) -> LeasedFault | Problem | None:
     """
     spec, status = experiment.spec, experiment.status
     fault = spec.fault
-    if fault is None or not fault.in_mesh or spec.dry_run or not status.phase.is_faulted:
+    if fault is None or not fault.leased or spec.dry_run or not status.phase.is_faulted:
         return None
     if not status.run_id or status.expires_at is None:
         return None
@@ -46,6 +46,7 @@ def leased_fault(experiment: ChaosExperiment) -> LeasedFault | Problem | None:
         delay=_delay(fault),
         abort=_abort(fault),
         bandwidth=_bandwidth(fault),
+        certificates=fault.certificate_outage,
     )
 
 

@@ -6,6 +6,7 @@ Pure. Must not know which pods get them.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rollout.mesh.agent.settings import PROMETHEUS_PORT, PROXY_UID, READINESS_PORT, STATS_PREFIXES
@@ -88,6 +89,7 @@ def proxy_container(
     app_probes: Json,
     app_metrics: Json,
     stats_prefixes: str = "",
+    variables: Sequence[Json] = (),
 ) -> Json:
     """Envoy and its agent as a native sidecar: up before the application starts, down after it has ended."""
     env = [
@@ -107,6 +109,7 @@ def proxy_container(
         env.append({"name": "ISTIO_PROMETHEUS_ANNOTATIONS", "value": _compact(app_metrics)})
     if stats_prefixes:
         env.append({"name": STATS_PREFIXES, "value": stats_prefixes})
+    env += variables
     probe = {"httpGet": {"path": "/healthz/ready", "port": READINESS_PORT}, "timeoutSeconds": 3}
     return {
         "name": PROXY,

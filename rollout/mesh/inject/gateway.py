@@ -5,6 +5,7 @@ What the user wrote of that container stays, but for the image that is to be fou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rollout.mesh.inject import containers
@@ -24,10 +25,12 @@ def wanted(annotations: Json) -> bool:
     return annotations.get(TEMPLATES) == "gateway"
 
 
-def gateway_container(written: Json, config: InjectionConfig, workload: Workload) -> Json:
+def gateway_container(
+    written: Json, config: InjectionConfig, workload: Workload, variables: Sequence[Json] = ()
+) -> Json:
     """The user's container, completed to a gateway's proxy."""
     made = containers.proxy_container(
-        config, workload, app_containers=[], app_probes={}, app_metrics={}
+        config, workload, app_containers=[], app_probes={}, app_metrics={}, variables=variables
     )
     made = {key: value for key, value in made.items() if key not in _NOT_OURS}
     made["args"] = ["agent", "proxy", "router"]

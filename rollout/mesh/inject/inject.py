@@ -11,6 +11,7 @@ from typing import Any
 from rollout.mesh.agent.settings import AGENT_PORT
 from rollout.mesh.inject import containers, gateway, probes, workload
 from rollout.mesh.inject.config import InjectionConfig
+from rollout.mesh.inject.proxyconfig import proxy_config
 
 Json = dict[str, Any]
 
@@ -55,6 +56,7 @@ def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
         app_probes=app_probes,
         app_metrics=_app_metrics(annotations),
         stats_prefixes=annotations.get(INCLUDED_STATS) or "",
+        variables=proxy_config(annotations).env,
     )
     added = [containers.init_container(config, annotations), proxy]
     return [
@@ -71,7 +73,7 @@ def _gateway(
 ) -> list[Json]:
     """The pod's own container becomes the proxy; nothing is intercepted."""
     made = [
-        gateway.gateway_container(each, config, owner)
+        gateway.gateway_container(each, config, owner, proxy_config(annotations).env)
         if each.get("name") == containers.PROXY
         else each
         for each in spec["containers"]

@@ -9,6 +9,7 @@ from rollout.kube.admission import AdmissionResponse, Handler
 from rollout.kube.objects import Object
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.inject import inject
+from rollout.mesh.inject.proxyconfig import proxy_config
 
 PATH = "/inject"
 
@@ -19,6 +20,9 @@ def handlers(config: InjectionConfig) -> dict[str, Handler]:
     async def review(request: Object) -> AdmissionResponse:
         namespace = request.get("namespace") or "default"
         pod = request.get("object") or {}
-        return AdmissionResponse(patch=inject(pod, namespace, config))
+        patch = inject(pod, namespace, config)
+        annotations = pod.get("metadata", {}).get("annotations") or {}
+        warnings = proxy_config(annotations).warnings if patch else ()
+        return AdmissionResponse(patch=patch, warnings=warnings)
 
     return {PATH: review}

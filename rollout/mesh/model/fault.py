@@ -59,6 +59,13 @@ class LeasedFault:
     delay: Delay | None = None
     abort: Abort | None = None
     bandwidth: Bandwidth | None = None
+    certificates: bool = False
+    """Whether the authority gives the pods of `hosts` no certificates."""
+
+    @property
+    def in_proxies(self) -> bool:
+        """Whether proxies carry any of it out."""
+        return any(part is not None for part in (self.delay, self.abort, self.bandwidth))
 
     @property
     def age(self) -> tuple[str, str, str]:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from rollout.api.kinds import CONFIG_MAP, SERVICE_ACCOUNT
 from rollout.kube.client import Client
 from rollout.kube.errors import AlreadyExists, NotFound
+from rollout.kube.objects import Object
 from rollout.mesh.agent import identity
 from rollout.mesh.agent.settings import IDENTITY_FILE
 from rollout.mesh.controlplane import ControlPlane, Options
@@ -72,14 +73,24 @@ async def roots(client: Client, namespace: str) -> bytes:
     return bundle
 
 
-async def token(client: Client, namespace: str, account: str, audience: str = "istio-ca") -> str:
-    """A token as kubelet would get it, of an account that is made where it is missing."""
+async def token(
+    client: Client,
+    namespace: str,
+    account: str,
+    audience: str = "istio-ca",
+    *,
+    pod: Object | None = None,
+) -> str:
+    """A token as kubelet would get it, of an account that is made where it is missing; perhaps a pod's own."""
     with suppress(AlreadyExists):
         await client.create(
             SERVICE_ACCOUNT, {"metadata": {"namespace": namespace, "name": account}}
         )
     path = SERVICE_ACCOUNT.path(namespace, account, "token")
-    spec = {"audiences": [audience], "expirationSeconds": 3600}
+    spec: Object = {"audiences": [audience], "expirationSeconds": 3600}
+    if pod is not None:
+        whose = {name: pod["metadata"][name] for name in ("name", "uid")}
+        spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", **whose}
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
     answer = await client.request("POST", path, body)
     return str(answer["status"]["token"])
@@ -104,11 +115,13 @@ def bearer(text: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {text}"),)
 
 
-async def sign(plane: ControlPlane, trusted: bytes, text: str, csr: str) -> list[str]:
+async def sign(
+    plane: ControlPlane, trusted: bytes, text: str, csr: str, seconds: int = 3 * 24 * 3600
+) -> list[str]:
     """Asks for a certificate as any client of Istio's service would."""
     async with channel(plane, trusted) as connected:
         call: Any = connected.unary_unary(f"/{SERVICE}/{METHOD}")
-        answer = await call(write_request(csr, 3 * 24 * 3600), metadata=bearer(text), timeout=20)
+        answer = await call(write_request(csr, seconds), metadata=bearer(text), timeout=20)
     return read_response(answer)
 
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from envoy.service.discovery.v3 import discovery_pb2
 
-from rollout.api.kinds import SECRET, SERVICE_ACCOUNT
+from rollout.api.kinds import POD, SECRET, SERVICE, SERVICE_ACCOUNT
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.identity.authority import Authority, self_signed
@@ -22,6 +22,8 @@ from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh import identities
 from tests.integration.mesh.identities import bearer, channel, request, roots, sign, token
+from tests.integration.mesh.support import create, service
+from tests.integration.mesh.vouching import vouching
 from tests.waiting import until
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -58,6 +60,56 @@ async def test_a_certificate_carries_the_tokens_identity_for_a_day(scene: Scene)
         assert list(extension.value) == [x509.UniformResourceIdentifier(uri)]
         life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
         assert timedelta(hours=24) <= life <= timedelta(hours=24, minutes=5)
+
+
+async def test_a_certificate_holds_as_long_as_is_asked_for_and_allowed(scene: Scene) -> None:
+    mine = await token(scene.client, scene.namespace, "catalog")
+    leaf, *_ = await sign(scene.plane, scene.trusted, mine, request(), 60)
+    left = x509.load_pem_x509_certificate(leaf.encode()).not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(seconds=20) < left <= timedelta(seconds=60)
+
+
+async def test_an_experiment_withholds_certificates_from_its_targets_pods_alone(
+    scene: Scene,
+) -> None:
+    client, namespace = scene.client, scene.namespace
+    tokens = {}
+    for name in ("catalog", "payments"):
+        await token(client, namespace, name)
+        await create(client, SERVICE, namespace, service(name, 80, app=name))
+        spec = {"serviceAccountName": name, "containers": [{"name": "app", "image": "app:1"}]}
+        labels = {"app": name}
+        await create(
+            client, POD, namespace, {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        )
+        pod = await client.get(POD, namespace, name)
+        tokens[name] = await token(client, namespace, name, pod=pod)
+    async with vouching(client, namespace) as voucher:
+        target = {"service": "catalog"}
+        await voucher.start("expiry", target=target, fault={"certificateOutage": True})
+
+        async def answer() -> grpc.StatusCode:
+            try:
+                await sign(scene.plane, scene.trusted, tokens["catalog"], request())
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+        async def withheld() -> bool:
+            return await answer() is grpc.StatusCode.UNAVAILABLE
+
+        async def given() -> bool:
+            return await answer() is grpc.StatusCode.OK
+
+        await until(withheld, "certificates are withheld")
+        _, details = await refused(scene, tokens["catalog"], request())
+        assert details == f"withheld by ChaosExperiment {namespace}/expiry"
+        assert await sign(scene.plane, scene.trusted, tokens["payments"], request())
+        labels = {"experiment": f"{namespace}/expiry"}
+        value = scene.plane.metrics.registry.get_sample_value
+        assert value("rollout_certificates_withheld_total", labels) == 2
+        voucher.dead = True
+        await until(given, "the silence of who vouched ends it")
 
 
 async def refused(scene: Scene, text: str, csr: str) -> tuple[grpc.StatusCode, str]:

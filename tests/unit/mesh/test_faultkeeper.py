@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
+
+import pytest
 
 from rollout.api.chaos import ACTIVE_ANNOTATION
 from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE, Kind
 from rollout.kube.objects import Key
 from rollout.kube.store import Change
+from rollout.mesh import faultkeeper
 from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.ingest.feed import Feed
+from rollout.mesh.ingest.leases import SILENCE
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.service import service_host
 from rollout.mesh.translate import names
 from rollout.mesh.translate.leasedfaults import OUTBOUND
 from rollout.mesh.xds.wire import Encoder, Request
@@ -45,7 +51,9 @@ class Scene:
             self.stream.receive(Request(type_url=names.EXTENSION, nonce=response.nonce))
         return sent, removed
 
-    def experiment(self, name: str, phase: str = "Running", seconds: float = 60) -> None:
+    def experiment(
+        self, name: str, phase: str = "Running", seconds: float = 60, fault: Json | None = None
+    ) -> None:
         obj = {
             "apiVersion": CHAOS_EXPERIMENT.api_version,
             "kind": "ChaosExperiment",
@@ -53,7 +61,7 @@ class Scene:
             "spec": {
                 "duration": "1m",
                 "target": {"service": name},
-                "fault": {"abort": {"httpStatus": 503}, "layer": "client"},
+                "fault": fault or {"abort": {"httpStatus": 503}, "layer": "client"},
             },
             "status": {
                 "phase": phase,
@@ -137,3 +145,33 @@ async def test_what_cannot_be_read_is_left_out(capfd: Any) -> None:
     scene.lease("a", 0, "bad")
     scene.lease("a", 1, "bad")
     assert scene.exchange() == (0, 0)
+
+
+async def test_certificates_are_withheld_from_whom_it_is_about_as_long_as_it_is_vouched_for() -> (
+    None
+):
+    scene = Scene()
+    mine = frozenset({service_host("shop", "one"), service_host("shop", "other")})
+    others = frozenset({service_host("shop", "two")})
+    scene.experiment("one", fault={"certificateOutage": True})
+    scene.lease("a", 0, "one")
+    assert scene.keeper.withheld(mine) == ""
+    scene.lease("a", 1, "one")
+    assert scene.keeper.withheld(mine) == "shop/one"
+    assert scene.keeper.withheld(others) == ""
+    assert scene.exchange() == (0, 0), "proxies have no part in it"
+    scene.lease("a", 2)
+    assert scene.keeper.withheld(mine) == ""
+
+
+async def test_an_outage_of_certificates_does_not_outlive_a_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    mine = frozenset({service_host("shop", "one")})
+    scene.experiment("one", fault={"certificateOutage": True})
+    scene.lease("a", 0, "one")
+    scene.lease("a", 1, "one")
+    later = monotonic() + SILENCE
+    monkeypatch.setattr(faultkeeper, "monotonic", lambda: later)
+    assert scene.keeper.withheld(mine) == ""

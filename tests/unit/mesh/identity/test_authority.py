@@ -14,6 +14,7 @@ from rollout.mesh.identity.authority import (
     CHAIN,
     ROOT,
     Authority,
+    Lifetimes,
     RefusedError,
     UnusableError,
 )
@@ -132,3 +133,20 @@ def test_an_authority_that_has_ended_is_none() -> None:
 def test_the_key_is_not_shown() -> None:
     found = ca.self_signed(NOW)
     assert "PRIVATE" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [(0, 3600), (-5, 3600), (60, 60), (7200, 7200), (3 * 86400, 86400), (1, 10)],
+)
+def test_how_long_a_certificate_holds(asked: int, given: int) -> None:
+    lifetimes = Lifetimes(usual=timedelta(hours=1), most=timedelta(days=1))
+    assert lifetimes.of(asked) == timedelta(seconds=given)
+
+
+@pytest.mark.parametrize(
+    ("usual", "most"), [(5, 60), (120, 60), (60, 400 * 86400)], ids=["short", "above", "long"]
+)
+def test_lifetimes_that_make_no_sense(usual: int, most: int) -> None:
+    with pytest.raises(ValueError, match="give 0:00:10"):
+        Lifetimes(usual=timedelta(seconds=usual), most=timedelta(seconds=most))

@@ -4,11 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rollout.mesh.identity.trust import KEEP, Root, advance, from_data, left, to_data
+from rollout.mesh.identity import trust
+from rollout.mesh.identity.trust import SPARE, Root, from_data, left, to_data
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = b"old", b"new"
 SETTLE = timedelta(seconds=150)
+LIFETIME = timedelta(hours=24)
+KEEP = LIFETIME + SPARE
+
+
+def advance(known: tuple[Root, ...], wanted: list[bytes], now: datetime) -> tuple[Root, ...]:
+    return trust.advance(known, wanted, now, LIFETIME)
 
 
 def pems(roots: tuple[Root, ...]) -> list[bytes]:
