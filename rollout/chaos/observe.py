@@ -13,6 +13,7 @@ from rollout.api.errors import InvalidObject
 from rollout.api.kinds import CANARY, CHAOS_EXPERIMENT, NAMESPACE, SERVICE, Kind
 from rollout.chaos.desk import Desk
 from rollout.chaos.plan.snapshot import Other, Snapshot
+from rollout.chaos.selecting import own_services, selected, selectors, share_pods
 from rollout.chaos.vouching import Voucher
 from rollout.kube.objects import Key, Object, annotations_of, key_of, labels_of
 from rollout.kube.store import Change, Store
@@ -111,6 +112,7 @@ class Observer:
         return {name: labels_of(obj) for name, obj in found if obj is not None}
 
     def _others(self, key: Key) -> Iterator[Other]:
+        own = self._stores[CHAOS_EXPERIMENT].get(*key) or {}
         for obj in self._stores[CHAOS_EXPERIMENT].list():
             status = obj.get("status") or {}
             if key_of(obj) == key or status.get("phase") not in _ACTIVE:
@@ -126,8 +128,19 @@ class Observer:
                 max_concurrent=most if isinstance(most, int) else 1,
                 started_at=parsed.started_at,
                 faulted=parsed.phase.is_faulted,
-                at_callers=_at_callers(obj),
+                at_callers=_layer(obj) == "client",
+                at_pods=_layer(obj) == "upstream" and self._share_pods(own, obj),
             )
+
+    def _share_pods(self, one: Object, other: Object) -> bool:
+        namespace = _target(one)[0]
+        if _target(other)[0] != namespace:
+            return False
+        known = selectors(self._stores[SERVICE].list(namespace))
+        mine, theirs = (
+            selected(own_services(_target(each)[1], _arm(each)), known) for each in (one, other)
+        )
+        return share_pods(mine, theirs)
 
     def _rolled_back(self, key: Key, namespace: str, service: str) -> datetime | None:
         """When a canary of the target, or one that names the experiment, last failed."""
@@ -163,10 +176,20 @@ def _waits(obj: Object) -> bool:
     return str((obj.get("status") or {}).get("phase", "Pending")) == "Pending"
 
 
-def _at_callers(obj: Object) -> bool:
+def _layer(obj: Object) -> str:
+    """Whose proxies carry the fault out; empty where none do, or where it cannot be read."""
     spec = obj.get("spec")
     fault = spec.get("fault") if isinstance(spec, dict) else None
-    return isinstance(fault, dict) and fault.get("layer") == "client"
+    if not isinstance(fault, dict) or not {"delay", "abort", "bandwidth"} & set(fault):
+        return ""
+    return str(fault.get("layer") or "upstream")
+
+
+def _arm(obj: Object) -> str:
+    """The target's arm, as written."""
+    spec = obj.get("spec")
+    target = spec.get("target") if isinstance(spec, dict) else None
+    return str(target.get("arm") or "all") if isinstance(target, dict) else "all"
 
 
 def _target(obj: Object) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""How many requests to a target proxies say that they have faulted, from the counters that every proxy keeps.
+"""What a fault has hit, from the counters that every proxy keeps, and those of the authority.
 
 A counter that begins with its first fault has no rate yet, so sums are compared with those at the injection.
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 
 from rollout.api.chaos import ChaosExperiment
 from rollout.chaos.plan.snapshot import Traffic
+from rollout.chaos.selecting import own_services, selected, selectors
 from rollout.judge.checks import Answer, Check, NoData, QueryFailed, Value
 from rollout.judge.evidence.prometheus import Prometheus
 from rollout.judge.thresholds import Bounds, Measure
@@ -32,27 +33,36 @@ class TrafficCounter:
         self._services_of = services_of
 
     async def count(self, experiment: ChaosExperiment, now: datetime) -> Traffic:
-        """The requests since the injection; never raises."""
-        since = experiment.status.injected_at or now
-        fault = experiment.spec.fault
-        reporter = "destination" if fault is None or fault.layer == "upstream" else "source"
-        total = await self._sum(experiment, f'reporter="{reporter}"', since)
-        flagged = fault is not None and (fault.delay or fault.abort)
-        # Responses that are slowed down carry no flag: there, each of the share counts as hit.
-        faulted = await self._sum(experiment, FAULTED, since) if flagged else total
-        for answer in (total, faulted):
+        """What was hit since the injection; never raises."""
+        since, numbers = experiment.status.injected_at or now, []
+        for series in self._series(experiment):
+            answer = await self._sum(series, since) if series else Value(0.0)
             if isinstance(answer, QueryFailed):
                 return Traffic(at=now, problem=f"cannot be counted: {answer.reason}")
-        return Traffic(at=now, faulted=_number(faulted), total=_number(total))
+            numbers.append(_number(answer))
+        faulted, total, refused = numbers
+        return Traffic(at=now, faulted=faulted, total=total, refused=refused)
 
-    def _names(self, experiment: ChaosExperiment) -> tuple[str, ...]:
-        return names(experiment, self._services_of(experiment.target_namespace))
+    def _series(self, experiment: ChaosExperiment) -> tuple[str, str, str]:
+        """Of faulted requests, of all of them, and of refused certificates; empty where the fault is of another kind."""
+        fault = experiment.spec.fault
+        if fault is None:
+            return "", "", ""
+        faulted = total = ""
+        if fault.in_mesh:
+            services = names(experiment, self._services_of(experiment.target_namespace))
+            reporter = "destination" if fault.layer == "upstream" else "source"
+            total = requests(experiment, services, f'reporter="{reporter}"')
+            # Responses that are slowed down carry no flag: there, each of the share counts as hit.
+            flagged = fault.delay or fault.abort
+            faulted = requests(experiment, services, FAULTED) if flagged else total
+        return faulted, total, certificates(experiment) if fault.certificate_outage else ""
 
-    async def _sum(self, experiment: ChaosExperiment, selector: str, since: datetime) -> Answer:
+    async def _sum(self, series: str, since: datetime) -> Answer:
         check = Check(
-            metric="istio_requests_total",
+            metric=series.partition("{")[0],
             measure=Measure.CUSTOM,
-            query=query(experiment, self._names(experiment), selector, since),
+            query=query(series, since),
             bounds=Bounds(),
             address=self._address,
             field="spec.fault",
@@ -67,32 +77,30 @@ def names(experiment: ChaosExperiment, services: Iterable[Object]) -> tuple[str,
     behind as well belong to it.
     """
     target = experiment.spec.target
-    own = set(target.services)
-    if target.arm == "all":
-        own |= {f"{target.service}-primary", f"{target.service}-canary"}
-    selectors = {each["metadata"]["name"]: _selector(each) for each in services}
-    mine = [selectors[name] for name in own if selectors.get(name)]
-    shared = {
-        name
-        for name, selector in selectors.items()
-        if selector and any(selector <= each for each in mine)
-    }
+    own = own_services(target.service, target.arm)
+    known = selectors(services)
+    mine = tuple(selected(own, known))
+    shared = {name for name, each in known.items() if any(each <= one for one in mine)}
     return tuple(sorted(own | shared))
 
 
-def _selector(service: Object) -> frozenset[tuple[str, str]]:
-    return frozenset(((service.get("spec") or {}).get("selector") or {}).items())
-
-
-def query(
-    experiment: ChaosExperiment, services: Iterable[str], selector: str, since: datetime
-) -> str:
-    """The requests to the target since then that `selector` selects, as one number."""
-    series = (
+def requests(experiment: ChaosExperiment, services: Iterable[str], selector: str) -> str:
+    """The series of requests to the target that `selector` selects."""
+    return (
         f'istio_requests_total{{destination_service_name=~"{"|".join(services)}",'
         f'destination_service_namespace="{experiment.target_namespace}",{selector}}}'
     )
-    # A pod that restarted counts from zero: no less than nothing was hit.
+
+
+def certificates(experiment: ChaosExperiment) -> str:
+    """The series of certificates that control planes refused on the experiment's behalf."""
+    name = f"{experiment.namespace}/{experiment.name}"
+    return f'rollout_certificates_withheld_total{{experiment="{name}"}}'
+
+
+def query(series: str, since: datetime) -> str:
+    """By how much these counters grew since then, as one number."""
+    # What restarted counts from zero: no less than nothing was hit.
     return f"clamp_min(sum({series}) - (sum({series} @ {since.timestamp():.3f}) or vector(0)), 0)"
 
 

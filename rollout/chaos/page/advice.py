@@ -13,6 +13,8 @@ _FAILED: Final = {
     "abort": "Callers were handed the dependency's errors. Retry what may be retried (VirtualService `retries`,"
     " few attempts), take failing endpoints out (DestinationRule `outlierDetection`), or answer without them.",
     "bandwidth": "Callers waited for large answers. Send less, page it, or give up sooner (`timeout`).",
+    "certificateOutage": "Certificates ended before they could be renewed. Let them hold longer than the authority may be"
+    " away: they are renewed at half their life, so half of it is the time that an outage may take.",
     "podKill": "Requests were lost with their pods. Run more than one replica, answer SIGTERM by finishing what was"
     " begun, be ready only when it is true, and let a PodDisruptionBudget keep some.",
 }

@@ -83,8 +83,7 @@ def _head(report: ChaosReport) -> Html:
 def _facts(spec: ReportSpec) -> Html:
     blast = spec.blast
     hit = f"{blast.requests_faulted} requests, {number(blast.traffic_percent)} % of those to it"
-    if blast.pods_killed:
-        hit += f"; evicted {', '.join(blast.pods_killed)}"
+    hit += blast.others
     broken = (
         f"{(spec.recovering_at - spec.injected_at).total_seconds():.1f} s"
         if spec.injected_at and spec.recovering_at

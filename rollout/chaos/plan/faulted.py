@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from rollout.api.chaos import Blast, ChaosExperiment, Phase, Verdict
 from rollout.chaos.plan import steady
 from rollout.chaos.plan.draft import Draft, remaining
-from rollout.chaos.plan.gates import Gate, closed
+from rollout.chaos.plan.gates import closed
 from rollout.chaos.plan.snapshot import LoadPhase, RunView, Snapshot
 from rollout.chaos.plan.steady import BEFORE, DURING
 from rollout.chaos.probe import ProbePoint, ProbeVerdict
@@ -31,7 +31,7 @@ def lost(seen: Snapshot, experiment: ChaosExperiment, now: datetime) -> str:
             "controller lost: the process that ran it is gone, and the fault ended with its lease"
         )
     since = seen.run.vouched
-    if in_mesh(experiment) and since is not None and now - since > VOUCHED_WITHIN:
+    if leased(experiment) and since is not None and now - since > VOUCHED_WITHIN:
         took = (now - since).total_seconds()
         return f"controller lost: the API server took no renewal of the lease for {took:.0f} s"
     return ""
@@ -41,7 +41,7 @@ def ended(seen: Snapshot, experiment: ChaosExperiment) -> str:
     """Why a run that is under way must stop, other than by what it shows; empty where it may go on."""
     status = seen.status
     gate = closed(seen, experiment)
-    if gate is not None and gate.gate not in {Gate.BUSY, Gate.TOO_MANY, Gate.NO_SLOT}:
+    if gate is not None and not gate.gate.opens_by_itself:
         return gate.message
     if experiment.metadata.generation != status.run_generation:
         return "its spec was changed: the run was for another one"
@@ -95,13 +95,13 @@ def check(seen: Snapshot, experiment: ChaosExperiment, draft: Draft) -> None:
 
 def _inject(experiment: ChaosExperiment, draft: Draft) -> None:
     expires = draft.now + experiment.spec.duration
-    draft.vouches = in_mesh(experiment) and not experiment.pauses
+    draft.vouches = leased(experiment) and not experiment.pauses
     draft.set(
         phase=Phase.INJECTING,
         injected_at=draft.now,
         expires_at=expires,
         remaining=remaining(expires, draft.now)[0],
-        reason="waits for the first faulted request" if in_mesh(experiment) else "begins",
+        reason=f"waits for the first {_hit(experiment)}" if leased(experiment) else "begins",
     )
     if experiment.spec.fault is not None:
         until = expires.strftime("%H:%M:%S UTC")
@@ -126,7 +126,7 @@ def run_fault(seen: Snapshot, experiment: ChaosExperiment, draft: Draft) -> None
         draft.recover(None, "the fault ended in time; checks that all is whole again")
         return
     paused = experiment.pauses
-    draft.vouches = in_mesh(experiment) and not paused
+    draft.vouches = leased(experiment) and not paused
     _note_pause(paused, draft)
     draft.starts_load = experiment.spec.load is not None and run.load.phase is LoadPhase.NONE
     fault = experiment.spec.fault
@@ -203,7 +203,7 @@ def note_probes(asked: tuple[steady.Question, ...], run: RunView, draft: Draft) 
 
 def _count(experiment: ChaosExperiment, run: RunView, injected: datetime, draft: Draft) -> None:
     """Ask how many requests were hit: often until the first one was, then now and then."""
-    if not in_mesh(experiment):
+    if not leased(experiment):
         return
     every = _COUNT_SOON if draft.status.phase is Phase.INJECTING else _COUNT
     when = (run.traffic.at if run.traffic else injected) + every
@@ -219,13 +219,14 @@ def note_blast(experiment: ChaosExperiment, run: RunView, draft: Draft) -> None:
         blast=Blast(
             requests_faulted=round(traffic.faulted) if traffic else 0,
             traffic_percent=round(min(share, 100.0), 2),
+            certificates_refused=round(traffic.refused) if traffic else 0,
             pods_killed=killed.pods if killed else (),
         )
     )
     if is_injected(experiment, draft):
         draft.condition("AllInjected", "True", "Seen")
         return
-    reason, message = "NotSeenYet", "no faulted request was seen yet"
+    reason, message = "NotSeenYet", f"no {_hit(experiment)} was seen yet"
     if killed is not None and killed.problem:
         reason, message = "NotKilled", killed.problem
     elif traffic is not None and traffic.problem:
@@ -238,14 +239,22 @@ def is_injected(experiment: ChaosExperiment, draft: Draft) -> bool:
     fault, blast = experiment.spec.fault, draft.status.blast
     if fault is None:
         return True
-    return (not fault.in_mesh or blast.requests_faulted > 0) and (
-        fault.pod_kill is None or bool(blast.pods_killed)
+    return (
+        (not fault.in_mesh or blast.requests_faulted > 0)
+        and (not fault.certificate_outage or blast.certificates_refused > 0)
+        and (fault.pod_kill is None or bool(blast.pods_killed))
     )
 
 
-def in_mesh(experiment: ChaosExperiment) -> bool:
-    """Whether proxies carry any of it out."""
-    return experiment.spec.fault is not None and experiment.spec.fault.in_mesh
+def _hit(experiment: ChaosExperiment) -> str:
+    fault = experiment.spec.fault
+    certificates = fault is not None and fault.certificate_outage and not fault.in_mesh
+    return "refused certificate" if certificates else "faulted request"
+
+
+def leased(experiment: ChaosExperiment) -> bool:
+    """Whether any of it is in force only while this process vouches for it."""
+    return experiment.spec.fault is not None and experiment.spec.fault.leased
 
 
 def _note_pause(paused: bool, draft: Draft) -> None:  # noqa: FBT001 - what it notes
@@ -261,8 +270,11 @@ def _sentence(experiment: ChaosExperiment, run: RunView, draft: Draft) -> str:
     """Where the run is, for `kubectl get`."""
     blast, statuses = draft.status.blast, draft.status.probe_statuses
     parts = []
-    if in_mesh(experiment):
+    fault = experiment.spec.fault
+    if fault is not None and fault.in_mesh:
         parts.append(f"{blast.requests_faulted} requests faulted ({blast.traffic_percent:g} %)")
+    if fault is not None and fault.certificate_outage:
+        parts.append(f"{blast.certificates_refused} certificates refused")
     if blast.pods_killed:
         parts.append(f"{len(blast.pods_killed)} pods killed")
     if run.load.phase is LoadPhase.RUNNING:

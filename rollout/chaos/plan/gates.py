@@ -10,7 +10,7 @@ from enum import StrEnum
 from rollout.api.chaos import ENABLED_LABEL, ChaosExperiment
 from rollout.chaos.plan.snapshot import Other, Snapshot
 from rollout.kube.objects import Key
-from rollout.mesh.model.fault import OUTBOUND_SLOTS
+from rollout.mesh.model.fault import INBOUND_SLOTS, OUTBOUND_SLOTS
 
 _PROTECTED = frozenset({"istio-system", "rollout-system"})
 _LATE = datetime.max.replace(tzinfo=UTC)
@@ -29,6 +29,12 @@ class Gate(StrEnum):
     BUSY = "ServiceBusy"
     TOO_MANY = "TooManyExperiments"
     NO_SLOT = "CallersBusy"
+    NO_POD_SLOT = "PodsBusy"
+
+    @property
+    def opens_by_itself(self) -> bool:
+        """Whether it is other experiments' runs that hold it: nobody need do anything."""
+        return self in {Gate.BUSY, Gate.TOO_MANY, Gate.NO_SLOT, Gate.NO_POD_SLOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def _crowded(seen: Snapshot, experiment: ChaosExperiment) -> Iterator[Closed]:
         for each in seen.others
         if not running or each.faulted or _order(each.started_at, each.key) < mine
     ]
-    yield from _no_slot(experiment, [each for each in earlier if each.at_callers])
+    yield from _no_slot(experiment, earlier)
     before = [each for each in earlier if each.namespace == experiment.target_namespace]
     for each in before:
         if each.service == experiment.spec.target.service:
@@ -91,14 +97,21 @@ def _crowded(seen: Snapshot, experiment: ChaosExperiment) -> Iterator[Closed]:
 
 
 def _no_slot(experiment: ChaosExperiment, others: list[Other]) -> Iterator[Closed]:
-    """A caller's proxy carries so many faults at a time, whatever the services: counted as if all had the same callers."""
+    """A proxy carries so many faults at a time: a caller's whatever the services, counted as if all had the same callers."""
     fault = experiment.spec.fault
-    if fault is None or fault.layer != "client" or not fault.in_mesh:
+    if fault is None or not fault.in_mesh:
         return
-    if len(others) >= OUTBOUND_SLOTS:
-        names = ", ".join(sorted(str(each.key) for each in others))
-        why = f"proxies of callers carry {OUTBOUND_SLOTS} faults of layer client at most: {names}"
-        yield Closed(Gate.NO_SLOT, f"{why} (they are waited for, or use layer upstream)")
+    gate, most, whose = Gate.NO_SLOT, OUTBOUND_SLOTS, "proxies of callers"
+    in_the_way = [each for each in others if each.at_callers]
+    remedy = "they are waited for, or use layer upstream"
+    if fault.layer == "upstream":
+        gate, most, whose = Gate.NO_POD_SLOT, INBOUND_SLOTS, "proxies of the target's pods"
+        in_the_way = [each for each in others if each.at_pods]
+        remedy = "they are waited for"
+    if len(in_the_way) >= most:
+        names = ", ".join(sorted(str(each.key) for each in in_the_way))
+        why = f"{whose} carry {most} faults of layer {fault.layer} at most: {names}"
+        yield Closed(gate, f"{why} ({remedy})")
 
 
 def _limit(experiment: ChaosExperiment, others: list[Other]) -> int:

@@ -52,7 +52,7 @@ def recover(seen: Snapshot, experiment: ChaosExperiment, draft: Draft) -> None:
 def settling(experiment: ChaosExperiment) -> timedelta:
     """How long after the end of a fault its last request may still be faulted."""
     fault = experiment.spec.fault
-    if fault is None or not fault.in_mesh:
+    if fault is None or not fault.leased:
         return timedelta()
     return LEASE + (fault.delay.fixed_delay if fault.delay else timedelta())
 
@@ -72,7 +72,7 @@ def _waits(
         return waits
     if status.injected_at is None:
         return False
-    if faulted.in_mesh(experiment) and not faulted.is_injected(experiment, draft):
+    if faulted.leased(experiment) and not faulted.is_injected(experiment, draft):
         last = run.traffic.at if run.traffic else draft.now - _SOON
         draft.counts_traffic = last + _SOON <= draft.now
         waits = True
@@ -118,6 +118,8 @@ def _passed(asked: tuple[steady.Question, ...], draft: Draft) -> str:
     hit = []
     if blast.requests_faulted:
         hit.append(f"{blast.requests_faulted} requests faulted")
+    if blast.certificates_refused:
+        hit.append(f"{blast.certificates_refused} certificates refused")
     if blast.pods_killed:
         hit.append(f"{len(blast.pods_killed)} pods killed")
     what = f" ({', '.join(hit)})" if hit else ""

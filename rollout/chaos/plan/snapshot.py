@@ -35,11 +35,15 @@ class LoadView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
-    """Requests to the target since the injection, and how many of them proxies say they faulted."""
+    """Requests to the target since the injection, and how many of them proxies say they faulted.
+
+    `refused` are the certificates that the authority says it refused to the target's pods.
+    """
 
     at: datetime
     faulted: float = 0.0
     total: float = 0.0
+    refused: float = 0.0
     problem: str = ""
 
 
@@ -70,7 +74,8 @@ class RunView:
 class Other:
     """Another experiment that is in a run, as far as it concerns this one.
 
-    `faulted`: it breaks something already. `at_callers`: its fault is of layer client.
+    `faulted`: it breaks something already. `at_callers`: its fault is of layer client. `at_pods`: its fault is of layer
+    upstream, and all pods of one of the two targets are the other's too.
     """
 
     key: Key
@@ -80,6 +85,7 @@ class Other:
     started_at: datetime | None
     faulted: bool = False
     at_callers: bool = False
+    at_pods: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,10 @@ def run(
         ),
     ] = 0,
 ) -> None:
-    """Run an experiment, again if it ran before. With --watch exit code 0 Pass, 1 Fail, 3 not over, 4 Stopped or Error."""
+    """Run an experiment, again if it ran before.
+
+    With --watch exit code 0 Pass, 1 Fail, 3 not over, 4 Stopped or Error, 5 held: it waits for somebody to do something.
+    """
     from rollout.cli.chaos import asking, showing
     from rollout.cli.chaos.view import view
 
@@ -151,7 +154,7 @@ def status(
     namespace: Namespace = "",
     timeout: Wait = 600,
 ) -> None:
-    """Wait for the end of the run. Exit code 0 Pass, 1 Fail, 3 not over in time, 4 Stopped or Error."""
+    """Wait for the end of the run. Exit code 0 Pass, 1 Fail, 3 not over in time, 4 Stopped or Error, 5 held."""
     from rollout.cli.chaos import showing
 
     async def work(client: Client, where: str) -> int:

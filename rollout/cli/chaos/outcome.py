@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from rollout.api.chaos import Verdict
+from rollout.api.chaos import Phase, Verdict
+from rollout.chaos.plan.gates import Gate
 from rollout.cli.chaos.view import ExperimentView
 
 
@@ -16,6 +17,8 @@ class Exit(IntEnum):
     UNDER_WAY = 3
     UNJUDGED = 4
     """Stopped, or ended by an error: it shows nothing."""
+    HELD = 5
+    """Something keeps it from beginning."""
 
 
 def outcome(view: ExperimentView) -> Exit:
@@ -29,6 +32,14 @@ def outcome(view: ExperimentView) -> Exit:
             return Exit.FAIL
         case _:
             return Exit.UNJUDGED if view.phase.is_over else Exit.UNDER_WAY
+
+
+def held_by(view: ExperimentView) -> Gate | None:
+    """What keeps the next run from beginning; None where nothing does."""
+    if view.phase is not Phase.PENDING:
+        return None
+    gates = (each.reason for each in view.conditions if each.type == "Selected")
+    return next((Gate(reason) for reason in gates if reason in set(Gate)), None)
 
 
 def sentence(view: ExperimentView) -> str:

@@ -78,7 +78,7 @@ def report(spec: ReportSpec) -> RenderableType:
     facts.add_row("Target:", spec.target)
     facts.add_row("Fault:", spec.fault or "none")
     facts.add_row("Began:", f"{spec.start:%Y-%m-%d %H:%M:%S} UTC, for {spec.duration:.1f}s")
-    facts.add_row("Hit:", f"{spec.blast.requests_faulted} requests")
+    facts.add_row("Hit:", f"{spec.blast.requests_faulted} requests{spec.blast.others}")
     if load := _load(spec):
         facts.add_row("Load:", load)
     parts: list[RenderableType] = [facts]
@@ -122,8 +122,7 @@ def _facts(view: ExperimentView, now: datetime) -> Table:
         facts.add_row("Remaining:", _remaining(view, now))
     if view.injected is not None:
         hit = f"{view.blast.requests_faulted} requests, {view.blast.traffic_percent:.3g}%"
-        killed = f"; evicted {', '.join(view.blast.pods_killed)}" if view.blast.pods_killed else ""
-        facts.add_row("Hit:", hit + killed)
+        facts.add_row("Hit:", hit + view.blast.others)
     for each in view.conditions:
         reason = f"  {each.message or each.reason}" if each.status != "True" else ""
         facts.add_row(f"{each.type}:", f"{each.status}{reason}")

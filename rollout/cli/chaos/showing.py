@@ -14,7 +14,7 @@ from rollout.api.kinds import CHAOS_EXPERIMENT
 from rollout.chaos.page import page
 from rollout.cli.canary.view import printable
 from rollout.cli.chaos import render
-from rollout.cli.chaos.outcome import Exit, outcome, sentence
+from rollout.cli.chaos.outcome import Exit, held_by, outcome, sentence
 from rollout.cli.chaos.reading import (
     following,
     parse_report,
@@ -26,6 +26,9 @@ from rollout.cli.chaos.view import ExperimentView, view
 from rollout.cli.printing import console, out, quiet
 from rollout.cli.watching import live, live_list
 from rollout.kube.client import Client
+
+_HELD_SECONDS = 5.0
+"""How long somebody is given to do what an experiment waits for."""
 
 
 async def show(client: Client, namespace: str, name: str, output: str) -> None:
@@ -65,23 +68,39 @@ async def follow_all(client: Client, namespace: str | None) -> None:
 async def wait(
     client: Client, namespace: str, name: str, seconds: float, *, after_run: str | None = None
 ) -> int:
-    """Until the run is over, saying each change; the exit code. `after_run`: the run before, which does not count."""
+    """Until the run is over, saying each change; the exit code. `after_run`: the run before, which does not count.
+
+    What others' runs hold is waited for; what waits for somebody to do something is not.
+    """
     quiet()
     found, said = view(await read_experiment(client, namespace, name)), ""
+    clock = asyncio.get_running_loop().time
+    end, held = clock() + seconds, None
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds), following(client, namespace, name) as views:
+        async with asyncio.timeout_at(end) as limit, following(client, namespace, name) as views:
             async for found in views:
-                if after_run is not None and found.run_id == after_run and not found.invalid:
+                gate = held_by(found)
+                if gate is not held:
+                    held = gate
+                    stays = gate is not None and not gate.opens_by_itself
+                    limit.reschedule(min(end, clock() + _HELD_SECONDS) if stays else end)
+                if held is None and _is_before(found, after_run):
                     continue
-                if outcome(found) is not Exit.UNDER_WAY:
+                if held is None and outcome(found) is not Exit.UNDER_WAY:
                     break
                 said = _say(found, said)
-    code = outcome(found)
-    if after_run is not None and found.run_id == after_run and not found.invalid:
-        code = Exit.UNDER_WAY
+    if held is not None:
+        print(f"{namespace}/{name} is held ({held}): {found.why}")
+        return int(Exit.HELD)
+    code = Exit.UNDER_WAY if _is_before(found, after_run) else outcome(found)
     late = f" (not over within {seconds:g} s)" if code is Exit.UNDER_WAY else ""
     print(sentence(found) + late)
     return int(code)
+
+
+def _is_before(found: ExperimentView, run: str | None) -> bool:
+    """Whether it still tells of the run that does not count."""
+    return run is not None and found.run_id == run and not found.invalid
 
 
 async def report(client: Client, namespace: str, name: str, output: str) -> str:

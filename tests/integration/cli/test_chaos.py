@@ -113,6 +113,34 @@ async def test_a_run_is_followed_to_its_verdict_and_may_be_run_again(shop: Shop)
     assert (done.code, done.out) == (4, f"{shop.namespace}/slow: Error: controller lost\n")
 
 
+def held(reason: str, message: str) -> Object:
+    """A status' conditions, as they say what keeps an experiment from beginning."""
+    at = "2026-01-20T22:50:00Z"
+    found = {"type": "Selected", "status": "False", "reason": reason, "message": message}
+    return {**found, "lastTransitionTime": at, "lastUpdateTime": at}
+
+
+async def test_what_waits_for_somebody_is_said_soon_and_what_waits_for_others_is_followed(
+    shop: Shop,
+) -> None:
+    following = asyncio.ensure_future(shop("run", str(shop.file), "--watch", "--timeout", "600"))
+    await shop.written()
+    refusal = held("NotOptedIn", "the namespace has not opted in (label it)")
+    await shop.says("", "Pending", conditions=[refusal], reason=refusal["message"])
+    done = await asyncio.wait_for(following, 60)
+    assert done.code == 5, done
+    assert done.out.splitlines()[-1] == (
+        f"{shop.namespace}/slow is held (NotOptedIn): the namespace has not opted in (label it)"
+    )
+    following = asyncio.ensure_future(shop("status", "slow", "--timeout", "600"))
+    busy = held("ServiceBusy", "shop/other runs on payments")
+    await shop.says("", "Pending", conditions=[busy], reason=busy["message"])
+    await asyncio.sleep(7)
+    assert not following.done(), "the other's run will be over"
+    await shop.says("one", "Completed", "Pass", conditions=[], reason="every probe passed")
+    assert (await following).code == 0
+
+
 async def test_without_watch_it_begins_and_says_how_to_follow(shop: Shop) -> None:
     done = await shop("run", str(shop.file))
     assert (done.code, "`rollout chaos get slow" in done.out) == (0, True)

@@ -13,7 +13,7 @@ from rollout.api.chaos import PAUSE_ANNOTATION, RUN_ANNOTATION, Phase, Verdict
 from rollout.chaos.plan.snapshot import Killed, LoadPhase, LoadView
 from rollout.chaos.probe import ProbePoint, ProbeVerdict
 from rollout.kube.objects import Key
-from rollout.mesh.model.fault import OUTBOUND_SLOTS
+from rollout.mesh.model.fault import INBOUND_SLOTS, OUTBOUND_SLOTS
 from tests.unit.chaos.world import ABORT, PROBE, START, World, answers, experiment, other
 
 PASSED, FAILED, NO_DATA, ERROR = ProbeVerdict
@@ -81,6 +81,14 @@ def callers_are_busy(world: World) -> None:
     )
 
 
+def pods_are_busy(world: World) -> None:
+    """Faults of layer upstream on other services of the same pods: as many as a proxy can carry."""
+    world.others = tuple(
+        replace(other(f"run-{index}", f"part-{index}"), at_pods=True)
+        for index in range(INBOUND_SLOTS)
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "remedy"),
     [
@@ -91,6 +99,7 @@ def callers_are_busy(world: World) -> None:
         (lambda w: setattr(w, "others", (other("first"),)), "ServiceBusy", "shop/first"),
         (lambda w: setattr(w, "others", (other("first", "cart"),)), "TooManyExperiments", "maxConcurrent"),
         (callers_are_busy, "CallersBusy", "elsewhere/run-3"),
+        (pods_are_busy, "PodsBusy", "shop/run-1"),
         (lambda w: w.change(engineState="stop"), "EngineStopped", "active"),
         (lambda w: w.change(target={"service": "checkout", "namespace": "kube-system"}), "ProtectedNamespace", "kube-system"),
         (lambda w: w.change(target={"service": "checkout", "namespace": "rollout-system"}), "ProtectedNamespace", "rollout-system"),
@@ -390,3 +399,23 @@ def test_an_invalid_spec_ends_what_runs() -> None:
     decision = world.look()
     assert not decision.vouches
     assert world.status.phase is Phase.ERROR
+
+
+@pytest.mark.parametrize(
+    ("refused", "verdict", "reason"),
+    [
+        (3, Verdict.PASS, "(3 certificates refused)"),
+        (0, Verdict.ERROR, "nothing was tested: no refused certificate was seen yet"),
+    ],
+)
+def test_an_outage_of_certificates_is_vouched_for_and_proved(
+    refused: int, verdict: Verdict, reason: str
+) -> None:
+    world = World(obj=experiment(fault={"certificateOutage": True}, steadyState=STEADY))
+    world.hits, world.refused = 0, refused
+    world.until(Phase.INJECTING)
+    assert world.vouching
+    world.play()
+    assert not world.vouching
+    assert world.status.verdict is verdict
+    assert world.status.reason.endswith(reason)

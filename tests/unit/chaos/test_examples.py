@@ -28,4 +28,4 @@ def test_an_example_is_ready_to_run(path: Path) -> None:
 
 
 def test_there_are_a_dozen() -> None:
-    assert len(EXAMPLES) >= 11
+    assert len(EXAMPLES) >= 12

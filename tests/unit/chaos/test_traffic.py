@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rollout.api.chaos import ChaosExperiment
-from rollout.chaos.traffic import FAULTED, names, query
+from rollout.chaos.traffic import FAULTED, names, query, requests
 
 
 def experiment(service: str, arm: str = "all") -> ChaosExperiment:
@@ -59,6 +59,8 @@ def test_a_pod_counts_under_one_of_its_services(service: str, arm: str, counted:
 
 def test_the_query_counts_from_the_injection() -> None:
     since = datetime(2026, 1, 20, 22, 50, tzinfo=UTC)
-    text = query(experiment("catalog"), ("a", "b"), FAULTED, since)
-    assert 'destination_service_name=~"a|b"' in text
+    series = requests(experiment("catalog"), ("a", "b"), FAULTED)
+    assert 'destination_service_name=~"a|b"' in series
+    text = query(series, since)
+    assert text.count(series) == 2
     assert f"@ {since.timestamp():.3f}" in text

@@ -32,6 +32,8 @@ def changed(**spec: Any) -> Object:
         (changed(fault={"podKill": {"mode": "fixed"}}), ["spec.fault.podKill.value: is required with mode fixed"]),
         (changed(fault={"podKill": {"mode": "fixed-percent", "value": "101"}}), ["spec.fault.podKill.value"]),
         (changed(fault={"podKill": {}, "match": [{"method": {"exact": "GET"}}]}), ["means nothing for pods"]),
+        (changed(fault={"certificateOutage": True}, target={"service": "api", "from": {"namespaces": ["shop"]}}), ["spec.target.from", "certificates"]),
+        (changed(fault={"certificateOutage": False}), ["breaks nothing"]),
         (changed(blastRadius={"maxTrafficPercent": 10}), ["up to 50 % of the requests, blastRadius.maxTrafficPercent is 10"]),
         (changed(schedule={"cron": "* * *"}), ["spec.schedule.cron", "five fields"]),
         (changed(schedule={"cron": "61 * * * *"}), ["spec.schedule.cron"]),

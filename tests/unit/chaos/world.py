@@ -75,6 +75,7 @@ class World:
     rolled_back: datetime | None = None
     on_request: bool = False
     hits: int = 7
+    refused: int = 0
     counts: bool = True
     load: LoadView = SENT
     killed: Killed = KILLED
@@ -158,7 +159,7 @@ class World:
         if decision.kills:
             run = replace(run, killed=self.killed)
         if decision.counts_traffic:
-            found = Traffic(at=self.now, faulted=self.hits, total=20)
+            found = Traffic(at=self.now, faulted=self.hits, total=20, refused=self.refused)
             if not self.counts:
                 found = Traffic(at=self.now, problem="Prometheus does not answer")
             run = replace(run, traffic=found)
