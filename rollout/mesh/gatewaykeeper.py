@@ -14,7 +14,14 @@ from typing import Any
 
 import structlog
 
-from rollout.api.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBERNETES_GATEWAY, SERVICE, Kind
+from rollout.api.kinds import (
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    KUBERNETES_GATEWAY,
+    SERVICE,
+    Kind,
+)
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object, key_of
 from rollout.kube.store import Change, Store
@@ -118,10 +125,11 @@ class GatewayKeeper:
             found: GatewayStatus | None = outcome.gateway_statuses.get(_ref(GATEWAY, obj))
             if found and (status := statuses.gateway_status(obj, found, now)):
                 yield KUBERNETES_GATEWAY, obj, status
-        for obj in self._stores[HTTP_ROUTE].list():
-            parents = outcome.route_statuses.get(_ref(HTTP_ROUTE.kind, obj), ())
-            if status := statuses.route_status(obj, parents, now):
-                yield HTTP_ROUTE, obj, status
+        for kind in (HTTP_ROUTE, GRPC_ROUTE):
+            for obj in self._stores[kind].list():
+                parents = outcome.route_statuses.get(_ref(kind.kind, obj), ())
+                if status := statuses.route_status(obj, parents, now):
+                    yield kind, obj, status
 
     def _lacks_class(self) -> bool:
         """Whether Gateway API is installed, but not the class of this mesh's gateways."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from rollout.api.kinds import (
     ENDPOINT_SLICE,
     GATEWAY_CLASS,
+    GRPC_ROUTE,
     HTTP_ROUTE,
     INGRESS,
     INGRESS_CLASS,
@@ -30,7 +31,7 @@ from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.status import KINDS
 
-GATEWAY_API = (GATEWAY_CLASS, KUBERNETES_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT)
+GATEWAY_API = (GATEWAY_CLASS, KUBERNETES_GATEWAY, HTTP_ROUTE, GRPC_ROUTE, REFERENCE_GRANT)
 _BY_SERVICE, _BY_POD = "service", "pod"
 _SERVICE_LABEL = "kubernetes.io/service-name"
 

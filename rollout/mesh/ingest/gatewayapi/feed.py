@@ -10,11 +10,13 @@ from typing import Any
 
 from rollout.api.errors import InvalidObject
 from rollout.api.gatewayapi.gateway import Gateway, GatewayClass
+from rollout.api.gatewayapi.grpcroute import GRPCRoute
 from rollout.api.gatewayapi.httproute import HTTPRoute
 from rollout.api.gatewayapi.referencegrant import ReferenceGrant
 from rollout.api.gatewayapi.references import ObjectReference
 from rollout.api.model import Resource
 from rollout.mesh.ingest.gatewayapi import exposure
+from rollout.mesh.ingest.gatewayapi.mesh import hosts_of, overriding
 from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY, Outcome
 from rollout.mesh.ingest.gatewayapi.resolve import Objects, resolve
 from rollout.mesh.model.problem import Ref
@@ -35,6 +37,8 @@ class GatewayFeed:
         self._objects = Objects()
         self._stale = False
         self._hosts: frozenset[str] = frozenset()
+        self._parents: frozenset[str] = frozenset()
+        self._known_first: dict[str, Ref | None] = {}
         self.outcome = Outcome()
         self.unreadable: dict[Ref, str] = {}
         self.told: Callable[[], None] = lambda: None
@@ -42,6 +46,7 @@ class GatewayFeed:
             "GatewayClass": (self._objects.classes, GatewayClass),
             GATEWAY: (self._objects.gateways, Gateway),
             "HTTPRoute": (self._objects.http_routes, HTTPRoute),
+            "GRPCRoute": (self._objects.grpc_routes, GRPCRoute),
             "ReferenceGrant": (self._objects.grants, ReferenceGrant),
         }
 
@@ -89,14 +94,26 @@ class GatewayFeed:
 
     def flush(self) -> None:
         """Resolves all objects, if anything has changed."""
-        if not self._stale:
+        if not self._stale and self._first() == self._known_first:
             return
         self._stale = False
         self._hosts = frozenset(self._referred())
+        self._parents = frozenset(self._services_of_routes())
+        self._known_first = self._first()
         before, self.outcome = self.outcome, resolve(self._objects, self._registry)
         for ref in before.gateways.keys() | self.outcome.gateways.keys():
             self._registry.set_gateway(ref, self.outcome.gateways.get(ref))
+        for ref in before.tables.keys() | self.outcome.tables.keys():
+            self._registry.set_table(ref, self.outcome.tables.get(ref))
         self.told()
+
+    def _first(self) -> dict[str, Ref | None]:
+        """What comes before routes that have Services as parents, by host."""
+        return {host: overriding(self._registry, host) for host in self._parents}
+
+    def _services_of_routes(self) -> Iterable[str]:
+        for route in self._objects.routes:
+            yield from hosts_of(route.namespace, route.spec.parent_refs)
 
     def _referred(self) -> Iterable[str]:
         """Hosts whose coming and going makes a difference."""
@@ -104,12 +121,13 @@ class GatewayFeed:
         yield service_host(root, exposure.PROXIES)
         for ref in self._objects.gateways:
             yield service_host(root, exposure.service_name(ref.namespace, ref.name))
-        for ref, route in self._objects.http_routes.items():
+        yield from self._services_of_routes()
+        for route in self._objects.routes:
             for reference in _references(route):
-                yield service_host(reference.namespace or ref.namespace, reference.name)
+                yield service_host(reference.namespace or route.namespace, reference.name)
 
 
-def _references(route: HTTPRoute) -> Iterable[ObjectReference]:
+def _references(route: HTTPRoute | GRPCRoute) -> Iterable[ObjectReference]:
     for rule in route.spec.rules:
         yield from rule.backend_refs
         mirrors = (each.request_mirror for each in rule.filters)

@@ -1,18 +1,21 @@
-"""HTTPRoutes to readings. A rule that cannot be acted upon as written is left out as a whole, and said."""
+"""HTTPRoutes, and GRPCRoutes as such, to readings. A rule that cannot be acted upon as written is left out as a whole, and said."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from rollout.api.durations import parse_go_duration
+from rollout.api.gatewayapi.grpcroute import GRPCRoute
 from rollout.api.gatewayapi.httproute import (
     HTTPBackendRef,
     HTTPRoute,
     HTTPRouteMatch,
     HTTPRouteRule,
 )
+from rollout.api.model import Metadata
 from rollout.mesh.ingest.gatewayapi.filters import EVERY, HEADERS, Filters, share_of
 from rollout.mesh.ingest.gatewayapi.grants import Grants
+from rollout.mesh.ingest.gatewayapi.grpc import as_http
 from rollout.mesh.ingest.gatewayapi.matches import Unusable, match_of, rank
 from rollout.mesh.ingest.gatewayapi.reading import (
     Notes,
@@ -37,21 +40,25 @@ from rollout.mesh.translate.retries import DEFAULT
 _EVERYTHING = (HTTPRouteMatch(),)
 
 
-def http_route(parsed: HTTPRoute, services: Mapping[str, Service], grants: Grants) -> RouteReading:
-    """The reading of an HTTPRoute, in a cluster of these services and grants."""
-    notes = notes_of("HTTPRoute", parsed.metadata, services, grants)
+def http_route(
+    parsed: HTTPRoute | GRPCRoute, services: Mapping[str, Service], grants: Grants
+) -> RouteReading:
+    """The reading of a route, in a cluster of these services and grants."""
+    kind, metadata = parsed.KIND.kind, parsed.metadata
+    spec = as_http(parsed.spec) if isinstance(parsed, GRPCRoute) else parsed.spec
+    notes = notes_of(kind, metadata, services, grants)
     ranked: list[Ranked] = []
-    for index, rule in enumerate(parsed.spec.rules):
+    for index, rule in enumerate(spec.rules):
         try:
-            ranked += _Rule(parsed, index, rule, notes).ranked()
+            ranked += _Rule(metadata, index, rule, notes).ranked()
         except Unusable as fault:
             notes.drop(index, fault)
     return RouteReading(
-        ref=Ref("HTTPRoute", parsed.namespace, parsed.name),
-        generation=parsed.metadata.generation,
-        created=parsed.metadata.creation_timestamp,
-        parents=parsed.spec.parent_refs,
-        hostnames=tuple(host.lower() for host in parsed.spec.hostnames),
+        ref=Ref(kind, metadata.namespace, metadata.name),
+        generation=metadata.generation,
+        created=metadata.creation_timestamp,
+        parents=spec.parent_refs,
+        hostnames=tuple(host.lower() for host in spec.hostnames),
         ranked=tuple(ranked),
         conditions=notes.conditions(rules=bool(ranked), unknown=parsed.unknown_fields),
     )
@@ -60,13 +67,13 @@ def http_route(parsed: HTTPRoute, services: Mapping[str, Service], grants: Grant
 class _Rule:
     """One rule on its way into the model."""
 
-    def __init__(self, parsed: HTTPRoute, index: int, rule: HTTPRouteRule, notes: Notes) -> None:
-        self._parsed, self._index, self._rule, self._notes = parsed, index, rule, notes
+    def __init__(self, metadata: Metadata, index: int, rule: HTTPRouteRule, notes: Notes) -> None:
+        self._metadata, self._index, self._rule, self._notes = metadata, index, rule, notes
         self._path = f"spec.rules[{index}]"
 
     def ranked(self) -> list[Ranked]:
         """One for each match; Unusable before anything of it is noted as unresolved."""
-        rule, metadata = self._rule, self._parsed.metadata
+        rule, metadata = self._rule, self._metadata
         for name, value in (
             ("retry", rule.retry),
             ("sessionPersistence", rule.session_persistence),

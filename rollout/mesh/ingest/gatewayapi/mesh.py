@@ -6,7 +6,7 @@ have no part in the former. A VirtualService for the same host comes before both
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from rollout.api.gatewayapi.references import ParentReference
@@ -70,8 +70,8 @@ class MeshAttachments:
 
 def overriding(registry: Registry, host: str) -> Ref | None:
     """The VirtualService that comes before routes for a Service's host."""
-    tables = registry.mesh_tables(host)
-    return next((table.ref for table in tables if not table.rank), None)
+    first = next(iter(registry.mesh_tables(host)), None)
+    return first.ref if first is not None and not first.rank else None
 
 
 def hosts_of(namespace: str, parents: Iterable[ParentReference]) -> Iterable[str]:

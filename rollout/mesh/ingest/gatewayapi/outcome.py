@@ -9,6 +9,7 @@ from rollout.api.gatewayapi.references import ParentReference
 from rollout.mesh.ingest.gatewayapi.conditions import Condition
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.routing import RouteTable
 
 CONTROLLER = "rollout.dev/gateway-controller"
 """Who GatewayClasses of this mesh name."""
@@ -55,9 +56,10 @@ class ParentStatus:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """By object. `ports` are those that Gateways (namespace, name) have to be reached at, and whether with TLS."""
+    """By object. `tables` are those of routes with Services as parents, by names of their own. `ports` are those that Gateways (namespace, name) have to be reached at, and whether with TLS."""
 
     gateways: dict[Ref, Gateway] = field(default_factory=dict)
+    tables: dict[Ref, RouteTable] = field(default_factory=dict)
     ports: dict[tuple[str, str], Mapping[int, bool]] = field(default_factory=dict)
     class_statuses: dict[Ref, ClassStatus] = field(default_factory=dict)
     gateway_statuses: dict[Ref, GatewayStatus] = field(default_factory=dict)

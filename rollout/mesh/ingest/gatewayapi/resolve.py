@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rollout.api.gatewayapi.gateway import Gateway, GatewayClass
+from rollout.api.gatewayapi.grpcroute import GRPCRoute
 from rollout.api.gatewayapi.httproute import HTTPRoute
 from rollout.api.gatewayapi.referencegrant import ReferenceGrant
 from rollout.api.gatewayapi.references import ParentReference
@@ -21,6 +22,7 @@ from rollout.mesh.ingest.gatewayapi.conditions import (
 from rollout.mesh.ingest.gatewayapi.grants import Grants
 from rollout.mesh.ingest.gatewayapi.httproutes import http_route
 from rollout.mesh.ingest.gatewayapi.listeners import ListenerReading, listeners_of
+from rollout.mesh.ingest.gatewayapi.mesh import MeshAttachments, is_service
 from rollout.mesh.ingest.gatewayapi.outcome import (
     CONTROLLER,
     ClassStatus,
@@ -43,9 +45,15 @@ class Objects:
     classes: dict[Ref, GatewayClass] = field(default_factory=dict)
     gateways: dict[Ref, Gateway] = field(default_factory=dict)
     http_routes: dict[Ref, HTTPRoute] = field(default_factory=dict)
+    grpc_routes: dict[Ref, GRPCRoute] = field(default_factory=dict)
     grants: dict[Ref, ReferenceGrant] = field(default_factory=dict)
     namespaces: dict[str, Labels] = field(default_factory=dict)
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def routes(self) -> list[HTTPRoute | GRPCRoute]:
+        """The routes of all kinds."""
+        return [*self.http_routes.values(), *self.grpc_routes.values()]
 
 
 def resolve(objects: Objects, registry: Registry) -> Outcome:
@@ -58,11 +66,13 @@ def resolve(objects: Objects, registry: Registry) -> Outcome:
         for ref, parsed in objects.gateways.items()
         if parsed.spec.gateway_class_name in ours
     }
+    mesh = MeshAttachments(registry)
     for reading in _readings(objects, registry, grants, open_gateways):
         labels = objects.namespaces.get(reading.ref.namespace, {})
-        statuses = _attached(reading, open_gateways, labels)
+        statuses = _attached(reading, open_gateways, mesh, labels)
         if statuses:
             outcome.route_statuses[reading.ref] = tuple(statuses)
+    outcome.tables = mesh.tables()
     for ref, attachments in open_gateways.items():
         _Gateway(objects.gateways[ref], attachments, objects, registry).tell(ref, outcome)
     return outcome
@@ -71,11 +81,14 @@ def resolve(objects: Objects, registry: Registry) -> Outcome:
 def _readings(
     objects: Objects, registry: Registry, grants: Grants, parents: Collection[Ref]
 ) -> list[RouteReading]:
-    """The routes that have any of these parents, the oldest first."""
+    """The routes that have any of these parents, or a Service as one, the oldest first."""
     found = [
         http_route(each, registry.services, grants)
-        for each in objects.http_routes.values()
-        if any(_parent(parent, each.namespace) in parents for parent in each.spec.parent_refs)
+        for each in objects.routes
+        if any(
+            is_service(parent) or _parent(parent, each.namespace) in parents
+            for parent in each.spec.parent_refs
+        )
     ]
     return sorted(found, key=lambda reading: reading.age)
 
@@ -93,16 +106,23 @@ def _classes(classes: Mapping[Ref, GatewayClass], outcome: Outcome) -> set[str]:
 
 
 def _attached(
-    reading: RouteReading, gateways: Mapping[Ref, Attachments], labels: Labels
+    reading: RouteReading,
+    gateways: Mapping[Ref, Attachments],
+    mesh: MeshAttachments,
+    labels: Labels,
 ) -> Iterable[ParentStatus]:
-    """What is said of a route at each parent that is a Gateway of this mesh."""
+    """What is said of a route at each parent that is a Gateway of this mesh, or a Service."""
     found = []
     for parent in reading.parents:
         attachments = gateways.get(_parent(parent, reading.ref.namespace))
-        if attachments is not None:
+        if is_service(parent):
+            accepted = mesh.attach(reading, parent)
+        elif attachments is not None:
             accepted = attachments.attach(reading, parent, labels)
-            conditions = (accepted, *reading.conditions[1:])
-            found.append(ParentStatus(reading.generation, parent, conditions))
+        else:
+            continue
+        conditions = (accepted, *reading.conditions[1:])
+        found.append(ParentStatus(reading.generation, parent, conditions))
     return found
 
 

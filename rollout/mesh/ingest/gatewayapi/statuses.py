@@ -19,6 +19,8 @@ Json = Mapping[str, Any]
 Status = dict[str, Any]
 
 FEATURES = (
+    "GRPCRoute",
+    "GRPCRouteNamedRouteRule",
     "Gateway",
     "GatewayAddressEmpty",
     "GatewayHTTPListenerIsolation",
