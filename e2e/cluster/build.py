@@ -31,13 +31,17 @@ PODINFO = ("6.9.0", "6.9.1", "6.9.2")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One `go build`: a package of one of our modules and the flags that it needs."""
+    """One `go build`, or `go test -c`: a package of one of our modules and the flags that it needs."""
 
     module: str
     package: str
     linker: str = STRIP
     tags: str = ""
+    tests: bool = False
     cold: str = "a minute"
+
+    def verb(self) -> list[str]:
+        return ["test", "-c"] if self.tests else ["build"]
 
     def flags(self) -> list[str]:
         tags = ["-tags", self.tags] if self.tags else []
@@ -85,6 +89,14 @@ PROGRAMS = {
     "fortio": Program(module="parts", package="fortio.org/fortio"),
     "coredns": Program(module="parts", package="github.com/coredns/coredns", cold="2 minutes"),
     "helm": Program(module="parts", package="helm.sh/helm/v4/cmd/helm", cold="2 minutes"),
+    "conformance": Program(module="conformance", package=".", tests=True, cold="2 minutes"),
+    "echo-basic": Program(
+        module="conformance", package="sigs.k8s.io/gateway-api/conformance/echo-basic"
+    ),
+    "echo-server": Program(
+        module="echo", package="istio.io/istio/pkg/test/echo/cmd/server", cold="2 minutes"
+    ),
+    "echo-client": Program(module="echo", package="istio.io/istio/pkg/test/echo/cmd/client"),
     **{
         f"podinfo-{version}": Program(
             module="parts",
@@ -146,7 +158,7 @@ def _compile(name: str, program: Program, binary: Path) -> None:
     fresh = binary.with_name(f".{binary.name}.{os.getpid()}")
     with step(f"building {name} (about {program.cold} the first time)"):
         done = subprocess.run(
-            [go, "build", *program.flags(), "-o", str(fresh), program.package],
+            [go, *program.verb(), *program.flags(), "-o", str(fresh), program.package],
             cwd=module,
             env=environment,
             stdout=subprocess.PIPE,

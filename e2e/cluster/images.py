@@ -26,12 +26,17 @@ _PODINFO_MODULE = "github.com/stefanprodan/podinfo"
 def program_archive(name: str) -> Path:
     """The archive of the named program's image, built if it is not in the cache."""
     binary = build(name)
-    path = cache() / "images" / f"{binary.name}.tar"
+    return archived(binary.name, _image(name, binary))
+
+
+def archived(name: str, image: Image) -> Path:
+    """The archive of the image, written unless the cache has one of that name, which says what is in it."""
+    path = cache() / "images" / f"{name}.tar"
     with locked(path.name):
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             fresh = path.with_suffix(".part")
-            archive.write(_image(name, binary), fresh)
+            archive.write(image, fresh)
             fresh.replace(path)
     return path
 
