@@ -10,11 +10,13 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import MessageToJson
 
 from rollout.api.chaos import ChaosExperiment
+from rollout.api.istio.meshconfig import MeshConfig
 from rollout.mesh.ingest.credentials import trim_secret
 from rollout.mesh.ingest.experiments import leased_fault
 from rollout.mesh.ingest.feed import ROUTING_KINDS, Feed
 from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.proxies import proxy
+from rollout.mesh.ingest.telemetry import mesh_telemetry
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
@@ -44,8 +46,10 @@ class World:
         *,
         allow_any: bool = True,
         mutual_tls: MutualTLS = MutualTLS.NONE,
+        mesh_config: Json | None = None,
     ) -> None:
-        self.registry = Registry(allow_any=allow_any, mutual_tls=mutual_tls)
+        telemetry = mesh_telemetry(MeshConfig.read(json.dumps(mesh_config or {})))
+        self.registry = Registry(allow_any=allow_any, mutual_tls=mutual_tls, telemetry=telemetry)
         self._slices: dict[tuple[str, str], dict[str, Json]] = {}
         self._pods: dict[tuple[str, str], Json] = {}
         self.feed = Feed(

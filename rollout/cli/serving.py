@@ -16,6 +16,7 @@ from rollout.install.errors import InstallError
 
 if TYPE_CHECKING:
     from rollout.mesh.identity.authority import Lifetimes
+    from rollout.mesh.model.telemetry import MeshTelemetry
 
 Kubeconfig = Annotated[
     str | None, typer.Option(help="The kubeconfig file; in a pod its service account is used.")
@@ -208,6 +209,9 @@ def mesh(
     max_workload_cert_ttl: Annotated[
         str, typer.Option(help="How long they hold at most, whatever is asked for.")
     ] = "24h",
+    mesh_config: Annotated[
+        str, typer.Option(help="Istio's mesh configuration, as JSON: logs, spans and who takes them.")
+    ] = "{}",
     xds_address: Annotated[
         str, typer.Option(help="Serve configuration to anybody here too, without TLS; empty: no.")
     ] = "",
@@ -248,6 +252,7 @@ def mesh(
         allow_any=outbound_traffic_policy is Outbound.ALLOW_ANY,
         mutual_tls=MutualTLS.ON_REQUEST if auto_mtls.lower() == "false" else MutualTLS.AUTO,
         lifetimes=_lifetimes(workload_cert_ttl, max_workload_cert_ttl),
+        telemetry=_telemetry(mesh_config),
         xds_address=xds_address,
         injection=injection,
     )
@@ -294,6 +299,17 @@ def agent() -> None:
 
     print(USAGE)
     raise typer.Exit(2)
+
+
+def _telemetry(mesh_config: str) -> MeshTelemetry:
+    from rollout.api.errors import InvalidObject
+    from rollout.api.istio.meshconfig import MeshConfig
+    from rollout.mesh.ingest.telemetry import mesh_telemetry
+
+    try:
+        return mesh_telemetry(MeshConfig.read(mesh_config))
+    except InvalidObject as error:
+        raise InstallError(f"--mesh-config: {error}") from None
 
 
 def _lifetimes(usual: str, most: str) -> Lifetimes:

@@ -24,7 +24,7 @@ from rollout.kube.objects import Objects
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parents[1]
-_ISTIO_GROUPS = ("networking.istio.io", "security.istio.io")
+_ISTIO_GROUPS = ("networking.istio.io", "security.istio.io", "telemetry.istio.io")
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

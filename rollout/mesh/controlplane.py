@@ -35,15 +35,17 @@ from rollout.mesh.identity.keeper import SETTLE
 from rollout.mesh.identity.tokens import Caller
 from rollout.mesh.ingest.proxies import hosts
 from rollout.mesh.ingest.references import dangling
+from rollout.mesh.ingest.telemetry import untold
+from rollout.mesh.ingresskeeper import IngressKeeper
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
-from rollout.mesh.ingresskeeper import IngressKeeper
 from rollout.mesh.intake import Intake
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import DOMAIN
+from rollout.mesh.model.telemetry import MeshTelemetry
 from rollout.mesh.pusher import Pusher
 from rollout.mesh.status import KINDS, StatusKeeper
 from rollout.mesh.xds.server import Server
@@ -72,6 +74,7 @@ class Options:
     xds_address: str = ""
     root_settle: timedelta = SETTLE
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    telemetry: MeshTelemetry | None = None
     health_port: int = 15014
     debug_port: int = 8080
     webhook_port: int = 15017
@@ -85,7 +88,10 @@ class ControlPlane:
         self.metrics = metrics or Metrics()
         self.cache = Cache(client, metrics=KubeMetrics(self.metrics.registry))
         self.registry = Registry(
-            options.system_namespace, allow_any=options.allow_any, mutual_tls=options.mutual_tls
+            options.system_namespace,
+            allow_any=options.allow_any,
+            mutual_tls=options.mutual_tls,
+            telemetry=options.telemetry,
         )
         self.registry.credential_namespaces = frozenset(options.credential_namespaces)
         self._intake = Intake(self.cache, self.registry, options.credential_namespaces)
@@ -189,6 +195,7 @@ class ControlPlane:
         for more in (
             self._feed.conflicts(),
             dangling(self.registry),
+            untold(self.registry),
             self.hub.refusals(),
             self.hub.unserved(),
         ):

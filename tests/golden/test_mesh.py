@@ -28,7 +28,13 @@ def read(case: str) -> tuple[World, list[Json]]:
     head, *objects = yaml.safe_load_all((ROOT / "inputs" / f"{case}.yaml").read_text())
     mutual_tls = MutualTLS(head.get("mutualTLS", "none"))
     allow_any = head.get("allowAny", True)
-    return World(objects, allow_any=allow_any, mutual_tls=mutual_tls), head["proxies"]
+    world = World(
+        objects,
+        allow_any=allow_any,
+        mutual_tls=mutual_tls,
+        mesh_config=head.get("meshConfig"),
+    )
+    return world, head["proxies"]
 
 
 def render(case: str) -> dict[str, dict[str, Any]]:
