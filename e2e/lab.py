@@ -48,13 +48,13 @@ class Lab:
     fortio: Path
 
     @classmethod
-    def prepare(cls) -> Lab:
-        """Everything from nothing; every step may be repeated and says what it does."""
+    def prepare(cls, *settings: str) -> Lab:
+        """Everything from nothing, with more settings of the chart; every step may be repeated and says what it does."""
         python = sys.executable
         step(python, "-m", "e2e.cluster", "up")
         image = answer(python, "-m", "e2e.cluster", "images").split()[-1]
         where = ("--kubeconfig", str(CLUSTER / "kubeconfig"), "--image", image)
-        step(python, "-m", "rollout.cli.main", "install", *where, *INSTALL)
+        step(python, "-m", "rollout.cli.main", "install", *where, *INSTALL, *settings)
         return cls.attach()
 
     @classmethod

@@ -15,6 +15,7 @@ from e2e.conformance.report import Catalogue, Result, page, report, summary, tab
 from e2e.kubectl import Kubectl, until
 from e2e.lab import CLUSTER, Lab, step
 
+VALUES = Path(__file__).parent / "values.yaml"
 CHANNEL = Path("config") / "crd" / "standard"
 
 
@@ -79,7 +80,7 @@ def prepare() -> Kubectl:
         "apply", "--server-side", "--force-conflicts", "-f", str(images.sources() / CHANNEL)
     )
     cluster.load_all(Layout(directory=CLUSTER), images.archives())
-    return Lab.prepare().kubectl
+    return Lab.prepare("--values", str(VALUES)).kubectl
 
 
 def gateway_features(kubectl: Kubectl) -> list[str]:
