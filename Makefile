@@ -67,9 +67,17 @@ bench-judge-cluster: venv ## The same on the real cluster, as callers see it: 20
 images: venv ## Build every image and load what changed into the cluster
 	@$(PY) -m e2e.cluster images
 
+.PHONY: conformance
+conformance: venv ## Gateway API's public suite on the real cluster; one test by name: make conformance TEST=HTTPRouteWeight
+	@$(PY) -m e2e.conformance $(if $(TEST),--test $(TEST),--write docs/conformance.md)
+
 .PHONY: bench-mesh
 bench-mesh: venv ## The control plane under 100 envoy-like proxies: times, CPU, bytes and memory
 	@$(PY) -m bench.mesh
+
+.PHONY: bench-mesh-scope
+bench-mesh-scope: venv ## The book's test: 13 proxies, 600 services; pushes and times with and without a Sidecar
+	@$(PY) -m bench.mesh_scope
 
 .PHONY: bench-loss
 bench-loss: venv ## 500 requests a second on the real cluster while all of the mesh changes: what is lost; then what proxies add
