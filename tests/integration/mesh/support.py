@@ -83,6 +83,7 @@ async def control_plane(
     *,
     credential_namespaces: tuple[str, ...] = (),
     allow_any: bool = True,
+    system_namespace: str = "rollout-system",
 ) -> AsyncIterator[ControlPlane]:
     options = Options(
         injection=None,
@@ -91,6 +92,7 @@ async def control_plane(
         debug_port=0,
         credential_namespaces=credential_namespaces,
         allow_any=allow_any,
+        system_namespace=system_namespace,
     )
     async with await Client.connect(str(kubeconfig)) as client:
         plane = ControlPlane(client, options)
