@@ -135,7 +135,7 @@ class Hub:
         regrouped = False
         for connection, client in self.clients.items():
             who = client.proxy
-            if dirty.services or dirty.places or dirty.scopes:
+            if dirty.places or dirty.scopes or who.namespace in dirty.namespaces:
                 who = proxy(connection.node, self._pod_of(*client.pod), self._registry)
             if who != client.proxy:
                 client.proxy, regrouped = who, True

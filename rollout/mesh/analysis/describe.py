@@ -27,9 +27,7 @@ def describe_pod(world: World, pod: Json) -> list[str]:
     lines.append(
         f"  Proxy: {'no: its requests are not in the mesh' if wants_proxy(dict(pod)) else 'yes'}"
     )
-    before = [
-        each for each in world.registry.services_in(metadata["namespace"]) if each.selects(labels)
-    ]
+    before = list(world.registry.selecting(metadata["namespace"], labels))
     for service in before:
         lines += _service(world, service, labels)
     if not before:

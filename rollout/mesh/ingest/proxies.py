@@ -47,8 +47,7 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
     pairs = frozenset((str(key), str(value)) for key, value in labels.items())
     pod_ports = tuple(
         _inbound(service, port, number)
-        for service in registry.services_in(namespace)
-        if service.selects(pairs)
+        for service in registry.selecting(namespace, pairs)
         for port in service.ports
         if port.protocol is not Protocol.UDP and (number := _container_port(port, pod)) is not None
     )
@@ -96,7 +95,7 @@ def _declared(
 def hosts(namespace: str, pod: Json, registry: Registry) -> frozenset[str]:
     """The hosts of the services that a pod is behind."""
     pairs = frozenset((pod["metadata"].get("labels") or {}).items())
-    return frozenset(each.host for each in registry.services_in(namespace) if each.selects(pairs))
+    return frozenset(each.host for each in registry.selecting(namespace, pairs))
 
 
 def _own_locality(node: Json) -> str:

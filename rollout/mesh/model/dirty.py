@@ -12,7 +12,8 @@ class Dirty:
     """What changed: hosts whose services, endpoints, rules or routes did, and whether others of the mesh's things did.
 
     `connections` are hosts whose routes for connections did, `destinations` those that changed routes lead or led to,
-    `objects` the routing objects behind it all.
+    `objects` the routing objects behind it all, `namespaces` those of the services; `opaque`: one of these has ports whose
+    connections are passed on unseen.
     """
 
     services: set[str] = field(default_factory=set)
@@ -26,6 +27,8 @@ class Dirty:
     places: bool = False
     scopes: bool = False
     telemetry: bool = False
+    opaque: bool = False
+    namespaces: set[str] = field(default_factory=set)
     destinations: set[str] = field(default_factory=set)
     objects: set[Ref] = field(default_factory=set)
 

@@ -59,6 +59,7 @@ class Registry:
         self.places: dict[str, str] = {}
         self._by_port: dict[int, list[str]] = {}
         self._by_namespace: dict[str, list[str]] = {}
+        self._by_label: dict[tuple[str, tuple[str, str]], list[str]] = {}
         self._opaque: list[str] = []
         self._callers: Counter[Caller] = Counter()
         self._dirty = Dirty()
@@ -82,6 +83,9 @@ class Registry:
             self.services[host] = service
             self._index_service(service, present=True)
         self._dirty.services.add(host)
+        for each in filter(None, (old, service)):
+            self._dirty.namespaces.add(each.namespace)
+            self._dirty.opaque |= any(port.protocol.opaque for port in each.ports)
         # A route without a port means the only one that its destination has.
         for table in self.tables.leading_to(host):
             self._touch(table)
@@ -237,11 +241,13 @@ class Registry:
             for host in self._by_namespace.get(namespace, ())
         )
 
-    def services_in(self, namespace: str) -> Iterator[Service]:
-        """Services of a namespace, the oldest first."""
-        hosts = self._by_namespace.get(namespace, ())
+    def selecting(self, namespace: str, labels: frozenset[tuple[str, str]]) -> Iterator[Service]:
+        """Services of a namespace that pods with these labels are behind, the oldest first."""
+        hosts = (host for label in labels for host in self._by_label.get((namespace, label), ()))
         found = [self.services[host] for host in hosts]
-        yield from sorted(found, key=lambda service: (service.created, service.name))
+        for service in sorted(found, key=lambda service: (service.created, service.name)):
+            if service.selects(labels):
+                yield service
 
     def mesh_tables(self, host: str) -> list[RouteTable]:
         """The tables that sidecars could use for a host, the one in force first: exact before wildcard, then age."""
@@ -272,6 +278,11 @@ class Registry:
         if any(port.protocol.opaque for port in service.ports):
             _toggle(self._opaque, service.host, present=present)
         _toggle(self._by_namespace.setdefault(service.namespace, []), service.host, present=present)
+        if service.selector:
+            label = (service.namespace, min(service.selector))
+            _toggle(self._by_label.setdefault(label, []), service.host, present=present)
+            if not self._by_label[label]:
+                del self._by_label[label]
         self._count(
             (frozenset({("", namespace)}) for namespace in service.exported), present=present
         )

@@ -9,13 +9,14 @@ _Index = dict[str, list[RouteTable]]
 
 
 class Tables(dict[Ref, RouteTable]):
-    """All of them, by their objects; changed by `put` alone."""
+    """All of them, by their objects; changed by `put` alone. `by_address` counts hosts that are addresses."""
 
     def __init__(self) -> None:
         super().__init__()
         self._mesh: _Index = {}
         self._gateways: _Index = {}
         self._leading_to: dict[str, set[Ref]] = {}
+        self.by_address = 0
 
     def put(self, ref: Ref, table: RouteTable | None) -> None:
         """Puts, replaces or removes one."""
@@ -48,6 +49,8 @@ class Tables(dict[Ref, RouteTable]):
                 continue
             for host in table.hosts:
                 _toggle(self._mesh, host, table, present=present)
+                if host.replace(".", "").isdigit():
+                    self.by_address += 1 if present else -1
         for host in table.destinations():
             refs = self._leading_to.setdefault(host, set())
             (refs.add if present else refs.discard)(table.ref)

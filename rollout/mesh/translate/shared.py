@@ -5,6 +5,7 @@ Keyed by what they are made of: a service, the rule that applies, a port. Knows 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable
 
 from rollout.mesh.model.dirty import Dirty
@@ -41,6 +42,7 @@ class Shared:
         self._hosts: dict[str, dict[_HostKey, sidecars.SharedHost]] = {}
         self._routes: dict[_RoutesKey, PortRoutes] = {}
         self._stale: dict[_RoutesKey, set[str]] = {}
+        self._rest_stale: set[_RoutesKey] = set()
         self._others: dict[tuple[int, Callers, Reach], list[bytes]] = {}
         self._hosts_on: dict[tuple[int, Reach], list[str]] = {}
         self._asked: Callers = frozenset()
@@ -56,7 +58,7 @@ class Shared:
         return hosts, self._forget_routes(dirty)
 
     def _forget_routes(self, dirty: Dirty) -> set[int]:
-        """One virtual host each where only rules changed; where hosts came or went, the whole ports."""
+        """One virtual host each; what ports have besides, where hosts without a service may have come or gone."""
         ports: set[int] = set()
         renewed: set[int] = set()
         for host in self._affected(dirty.services | dirty.routes):
@@ -66,24 +68,35 @@ class Shared:
             else:
                 found.add(80)
             ports |= found
-            if service is None or dirty.services:
+            if service is None or self._also_routed(service):
                 renewed |= found
             for key, stale in self._stale.items():
                 if key[0] in found:
                     stale.add(host)
-        self._hosts_on = {
-            key: kept for key, kept in self._hosts_on.items() if key[0] not in renewed
-        }
+            for (port, reach), known in self._hosts_on.items():
+                if port in found:
+                    _toggle(known, host, present=self._told(host, port, reach))
         self._others = {key: kept for key, kept in self._others.items() if key[0] not in renewed}
+        self._rest_stale |= {key for key in self._routes if key[0] in renewed}
         # Where rules ask other things of callers than before, there are other kinds of callers.
         anew = self._asked != self.registry.callers()
         self._asked = self.registry.callers()
-        for key in [key for key in self._routes if anew or key[0] in renewed]:
-            del self._routes[key], self._stale[key]
+        for key in list(self._routes) if anew else ():
+            self._drop(key)
         return ports
 
+    def _also_routed(self, service: Service) -> bool:
+        """Whether a table's host may be one of its names: what has a service needs no virtual host of its own."""
+        tables, called = self.registry.tables, {service.host, *service.domains}
+        return tables.by_address > 0 or any(map(tables.for_host, called))
+
+    def _drop(self, key: _RoutesKey) -> None:
+        del self._routes[key], self._stale[key]
+        self._rest_stale.discard(key)
+
     def _affected(self, hosts: Iterable[str]) -> set[str]:
-        found = {self.registry.canonical(host) for host in hosts}
+        # A short name may have been a host by itself, before there was a Service of that name.
+        found = {name for host in hosts for name in (host, self.registry.canonical(host))}
         if any(host.startswith("*") for host in found):
             found.update(self.registry.services, self._hosts, self._clusters)
         return found
@@ -91,7 +104,7 @@ class Shared:
     def retain(self, reaches: set[Reach]) -> None:
         """Drops what was made for proxies that are told other parts of the mesh than these."""
         for key in [key for key in self._routes if key[-1] not in reaches]:
-            del self._routes[key], self._stale[key]
+            self._drop(key)
         self._others = {key: kept for key, kept in self._others.items() if key[-1] in reaches}
         self._hosts_on = {key: kept for key, kept in self._hosts_on.items() if key[-1] in reaches}
 
@@ -102,11 +115,16 @@ class Shared:
             return every
         key = (port, reach)
         if key not in self._hosts_on:
-            services = self.registry.services
-            self._hosts_on[key] = [
-                host for host in every if reach.takes(services[host].namespace, host, port)
-            ]
+            self._hosts_on[key] = [host for host in every if self._told(host, port, reach)]
         return self._hosts_on[key]
+
+    def _told(self, host: str, port: int, reach: Reach) -> bool:
+        service = self.registry.services.get(host)
+        return (
+            service is not None
+            and port in service.routed_ports
+            and reach.takes(service.namespace, host, port)
+        )
 
     def routed_ports(self, reach: Reach) -> list[int]:
         """Ports with such services, sorted."""
@@ -151,7 +169,11 @@ class Shared:
         found, stale = self._routes[key], self._stale[key]
         while stale:
             host = stale.pop()
-            found.put(host, self._piece(host, *key))
+            told = self._told(host, port, reach) and self._shown(host, callers)
+            found.put(host, self._piece(host, *key) if told else None)
+        if key in self._rest_stale:
+            self._rest_stale.discard(key)
+            found.put_rest(self._rest(port, callers, reach))
         return found.resource()
 
     def _shown(self, host: str, callers: Callers) -> bool:
@@ -209,6 +231,13 @@ class Shared:
             lambda: listeners.outbound_to(address, port, self.client(reporter), chains),
         )
 
+    def listener_out(self, reporter: Reporter, reach: Reach) -> Resource:
+        """A workload's listener for what no other is for."""
+        return self._listener(
+            (reporter, reach.allow_any),
+            lambda: listeners.virtual_outbound(self.client(reporter), allow_any=reach.allow_any),
+        )
+
     def client(self, reporter: Reporter) -> Teller:
         """Who tells of what a workload sends."""
         return Teller(reporter, Mode.CLIENT, self.registry.mutual_tls is not MutualTLS.NONE)
@@ -224,6 +253,16 @@ class Shared:
     def cluster_of(self, port: int) -> Targets:
         """What destinations of routes on a port are to Envoy."""
         return Targets(self.registry, port)
+
+
+def _toggle(items: list[str], item: str, *, present: bool) -> None:
+    """Puts an item among sorted ones, or removes it, where it is not so already."""
+    at = bisect_left(items, item)
+    there = at < len(items) and items[at] == item
+    if present and not there:
+        items.insert(at, item)
+    elif there and not present:
+        del items[at]
 
 
 class Targets:

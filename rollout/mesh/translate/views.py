@@ -123,6 +123,8 @@ class View:
         self.carried: dict[str, str] = {}
         self.crowded_out: tuple[LeasedFault, ...] = ()
         self.problems: tuple[Problem, ...] = ()
+        self._listened: tuple[tuple[int, ...], Reporter] | None = None
+        self._inbound: tuple[tuple[Reporter, PeerModes | None], Resource] | None = None
         self.update_listeners()
         self.update_routes(None)
 
@@ -157,6 +159,11 @@ class View:
             names.SECRET: replace(self._secrets, tuple(self._secrets), secrets),
         }
 
+    def outdated(self) -> bool:
+        """Whether services came or went so that a sidecar needs other listeners, those for opaque connections apart."""
+        ports = tuple(self._shared.routed_ports(self.proxy.reach))
+        return self._listened != (ports, self._reporter())
+
     def update_routes(self, ports: set[int] | None) -> set[str]:
         """Makes the routes of these ports (None: all) again; answers those that differ."""
         if self.proxy.type is ProxyType.ROUTER:
@@ -188,10 +195,14 @@ class View:
         ]
 
     def _sidecar_listeners(self) -> list[Resource]:
-        reporter, reach = self._reporter(), self.proxy.reach
+        reporter, modes, reach = self._reporter(), self._modes(), self.proxy.reach
+        self._listened = (tuple(self._shared.routed_ports(reach)), reporter)
+        if self._inbound is None or self._inbound[0] != (reporter, modes):
+            made = listeners.virtual_inbound(self.proxy, reporter, modes)
+            self._inbound = ((reporter, modes), made)
         return [
-            listeners.virtual_outbound(self._shared.client(reporter), allow_any=reach.allow_any),
-            listeners.virtual_inbound(self.proxy, reporter, self._modes()),
+            self._shared.listener_out(reporter, reach),
+            self._inbound[1],
             *outbound_listeners(self._shared, self.proxy, reporter),
         ]
 
@@ -297,9 +308,10 @@ class Views:
             changed = {kind: set(each) for kind, each in scope.items()}
             view.update_clusters(changed[names.CLUSTER])
             router = proxy.type is ProxyType.ROUTER
-            edge = router and bool(dirty.gateways or dirty.credentials or dirty.policies)
-            inside = not router and (dirty.connections or dirty.peers)
-            if dirty.services or dirty.telemetry or edge or inside:
+            edge = bool(dirty.services or dirty.gateways or dirty.credentials or dirty.policies)
+            inside = bool(dirty.opaque or dirty.connections or dirty.peers)
+            touched = edge if router else inside or (bool(dirty.services) and view.outdated())
+            if touched or dirty.telemetry:
                 changed |= view.update_listeners()
             if ports or (router and dirty.gateways):
                 changed[names.ROUTES] = view.update_routes(ports)

@@ -62,9 +62,17 @@ OBJECTS = [
     istio("ServiceEntry", "again", {"hosts": ["out.example.com", "fifth.shop"], "resolution": "STATIC", "exportTo": ["."], "ports": [
         {"number": 443, "name": "tls", "protocol": "TLS"}, {"number": 80, "name": "http", "protocol": "HTTP"}],
         "endpoints": [{"address": "192.0.2.1"}]}),
+    istio("VirtualService", "address", {"hosts": ["10.0.0.5"], "http": [{"route": [{"destination": {"host": "one"}}]}]}),
+    istio("Sidecar", "limited", {"workloadSelector": {"labels": {"app": "three"}}, "egress": [
+        {"port": {"number": 8000, "name": "http"}, "hosts": ["elsewhere/*"]},
+        {"hosts": ["./one.shop.svc.cluster.local", "*/*.example.com"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}),
     istio("DestinationRule", "hidden", {"host": "one", "exportTo": ["elsewhere"], "subsets": [{"name": "z", "labels": {"v": "3"}}]}),
 ]  # fmt: skip
-PROXIES = [("sidecar", "shop", "one", {"app": "one"}), ("router", "shop", "gw", {"istio": "gw"})]
+PROXIES = [
+    ("sidecar", "shop", "one", {"app": "one"}),
+    ("sidecar", "shop", "three", {"app": "three"}),
+    ("router", "shop", "gw", {"istio": "gw"}),
+]
 
 
 def everything(world: World) -> dict[str, bytes]:
