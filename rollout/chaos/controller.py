@@ -79,7 +79,7 @@ class Chaos:
         self._client = shared.client
         stores = watch(shared.cache)
         self._voucher = Voucher(
-            shared.client,
+            shared.leases,
             options.system_namespace,
             options.identity,
             shared.territory,

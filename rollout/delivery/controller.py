@@ -58,6 +58,7 @@ from rollout.judge.trials import Trial
 from rollout.kube.admission import AdmissionServer, Handler
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
+from rollout.kube.collector import spare_what_stays
 from rollout.kube.companion import Companion, Join, Shared
 from rollout.kube.election import Contest
 from rollout.kube.events import EventRecorder
@@ -79,6 +80,7 @@ _WORKERS = 256
 _LONGEST_BACKOFF_SECONDS = 10.0
 _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
+_LEASE_REQUESTS_AT_ONCE = 4
 _MOST_PROXIES_AT_ONCE = 200
 _SERVICE = "rollout-controller"
 
@@ -142,10 +144,14 @@ async def run(
     if options.cluster_name:
         structlog.contextvars.bind_contextvars(cluster=options.cluster_name)
     stop = stop or _stopped_by_signals()
+    spare_what_stays()
     registry = CollectorRegistry()
     kube_metrics = KubeMetrics(registry)
     async with (
         await Client.connect(options.kubeconfig, metrics=kube_metrics) as client,
+        await Client.connect(
+            options.kubeconfig, metrics=kube_metrics, pool_size=_LEASE_REQUESTS_AT_ONCE
+        ) as leases,
         HttpClient() as http,
         HttpClient(_MOST_HOOKS_AT_ONCE) as hooks_http,
         HttpClient(_MOST_PROXIES_AT_ONCE) as proxies_http,
@@ -156,6 +162,7 @@ async def run(
             delivery = _Delivery(
                 options,
                 client,
+                leases,
                 (http, hooks_http, proxies_http),
                 cache,
                 recorder,
@@ -191,6 +198,7 @@ class _Delivery:
         self,
         options: Options,
         client: Client,
+        leases: Client,
         https: tuple[HttpClient, HttpClient, HttpClient],
         cache: Cache,
         recorder: EventRecorder,
@@ -198,7 +206,7 @@ class _Delivery:
         group: asyncio.TaskGroup,
         beside: Sequence[Join],
     ) -> None:
-        self._options, self._client, self._cache = options, client, cache
+        self._options, self._client, self._leases, self._cache = options, client, leases, cache
         self._registry = registry
         self._ready = asyncio.Event()
         self._queue: WorkQueue[Key] = WorkQueue(cap=_LONGEST_BACKOFF_SECONDS)
@@ -226,6 +234,7 @@ class _Delivery:
         self._territory: Territory = self._leadership or Everywhere()
         shared = Shared(
             client=client,
+            leases=leases,
             cache=cache,
             registry=registry,
             territory=self._territory,
@@ -329,7 +338,7 @@ class _Delivery:
             return None
         return Leadership(
             contest,
-            self._client,
+            self._leases,
             self._cache,
             self._options.namespace or None,
             canaries,

@@ -26,7 +26,7 @@ from rollout.kube.objects import Object, Objects
 
 REQUEST_TIMEOUT = 10.0
 PAGE_SIZE = 500
-POOL_SIZE = 64  # two dozen watches and as many requests at a time
+POOL_SIZE = 64  # some thirty watches and as many requests at a time
 
 
 class Patch(StrEnum):
@@ -68,12 +68,14 @@ class Client:
         context: str | None = None,
         *,
         metrics: KubeMetrics | None = None,
+        pool_size: int = POOL_SIZE,
     ) -> Self:
         """Connect as `kubectl` would: the file named, else $KUBECONFIG, else the pod's service account, else ~/.kube/config.
 
-        Raises `rollout.kube.connect.NotConfigured`, which says what was looked for. Sends nothing yet.
+        At most `pool_size` requests and watches are under way at a time; what is beyond waits. Raises
+        `rollout.kube.connect.NotConfigured`, which says what was looked for. Sends nothing yet.
         """
-        return cls(await api_client(kubeconfig, context, POOL_SIZE), metrics=metrics)
+        return cls(await api_client(kubeconfig, context, pool_size), metrics=metrics)
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,9 +17,13 @@ from rollout.kube.fence import Territory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What the reconcilers of one process have in common. Tasks begun in `group` end with the process."""
+    """What the reconcilers of one process have in common. Tasks begun in `group` end with the process.
+
+    `leases` is a client whose requests wait behind no other's: by leases others learn that this process lives.
+    """
 
     client: Client
+    leases: Client
     cache: Cache
     registry: CollectorRegistry
     territory: Territory

@@ -96,7 +96,7 @@ class Election:
             clock=clock,
         )
         self._foreign: dict[Key, Sighting] = {}
-        self._open: set[int] = set()
+        self._open: dict[int, int] = {}
         self._writes: Counter[int] = Counter()
         self._quiet = asyncio.Condition()
         self._changes = (asyncio.Event(), asyncio.Event())
@@ -105,7 +105,7 @@ class Election:
     @property
     def shards(self) -> frozenset[int]:
         """The shards whose work is ours now."""
-        return frozenset(shard for shard in self._open if self._by_shard[shard].held)
+        return frozenset(filter(self._holds, self._open))
 
     def shard_of(self, namespace: str) -> int:
         """The shard that a namespace belongs to."""
@@ -113,8 +113,12 @@ class Election:
 
     def holds(self, namespace: str) -> bool:
         """Whether the namespace is ours now."""
-        shard = self.shard_of(namespace)
-        return shard in self._open and self._by_shard[shard].held
+        return self._holds(self.shard_of(namespace))
+
+    def _holds(self, shard: int) -> bool:
+        """Whether it was held without a gap since its work began: what was refused in a gap has to be begun anew."""
+        lease = self._by_shard[shard]
+        return lease.held and self._open.get(shard) == lease.term
 
     @asynccontextmanager
     async def writing(self, namespace: str) -> AsyncIterator[None]:
@@ -153,8 +157,9 @@ class Election:
             now = self._clock()
             due = [lease for lease in mine if now >= lease.renewal]
             taken = await asyncio.gather(*(lease.renew() for lease in due))
-            for shard in self._open - self.shards:
+            for shard in self._open.keys() - self.shards:
                 self._close(shard)
+                self._changes[1].set()
             again = [lease.renewal for lease in mine if lease.held]
             if not all(taken):
                 again.append(self._clock() + self._timing.retry / 2)
@@ -215,6 +220,7 @@ class Election:
         """Open shards whose leases were just taken, once it is sure that nobody divides the work in another way."""
         if not shards:
             return
+        terms = {shard: self._by_shard[shard].term for shard in shards}
         try:
             async with asyncio.timeout(self._timing.renew_deadline - self._timing.retry):
                 for lease in await self._client.list(
@@ -228,10 +234,11 @@ class Election:
         except (KubeError, TimeoutError) as error:
             log.warning("cannot begin yet", shards=shards, error=str(error))
             return
-        for shard in shards:
-            if self._by_shard[shard].held:
-                log.info("begins", shard=shard, lease=str(self._by_shard[shard].key))
-                self._open.add(shard)
+        for shard, term in terms.items():
+            won = self._by_shard[shard]
+            if won.held and won.term == term:
+                log.info("begins", shard=shard, lease=str(won.key))
+                self._open[shard] = term
                 self._work.begin(shard)
 
     async def _leave(self, shards: Iterable[int]) -> None:
@@ -249,7 +256,7 @@ class Election:
 
     def _close(self, shard: int) -> None:
         log.info("ends", shard=shard, lease=str(self._by_shard[shard].key))
-        self._open.discard(shard)
+        self._open.pop(shard, None)
         self._work.end(shard)
 
     async def _show(self, held: Counter[str]) -> None:

@@ -117,6 +117,8 @@ class Lease:
     ) -> None:
         self.key, self.me = key, me
         self.held_until = _NOT_HELD
+        self.term = 0
+        """How often it has begun to be held: another number than before means that there was a gap, however short."""
         self._client, self._store, self._clock = client, store, clock
         self._timing = timing or Timing()
         self._labels, self._annotations = dict(labels or {}), dict(annotations or {})
@@ -196,6 +198,8 @@ class Lease:
             return False
         self._said = ""
         self._keep(answer)
+        if not self.held:
+            self.term += 1
         self.held_until = began + self._timing.renew_deadline
         return True
 

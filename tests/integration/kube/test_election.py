@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ class Replica:
     prepared: list[int] = field(default_factory=list)
     began: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
+    ahead: float = 0.0
+    """By how many seconds its clock is ahead: as if it had been busy with something else for so long."""
     election: Election = field(init=False)
     running: asyncio.Future[None] | None = None
 
@@ -46,6 +49,9 @@ class Replica:
 
     def end(self, shard: int) -> None:
         self.ended.append(shard)
+
+    def clock(self) -> float:
+        return time.monotonic() + self.ahead
 
     @property
     def count(self) -> int:
@@ -75,7 +81,7 @@ async def replica(
         contest = Contest(
             group="test", namespace=namespace, identity=identity, shards=shards, timing=SHORT
         )
-        made.election = Election(contest, client, cache, made)
+        made.election = Election(contest, client, cache, made, clock=made.clock)
         async with running(cache), made:
             made.running = asyncio.ensure_future(made.election.run())
             yield made
@@ -204,3 +210,15 @@ async def test_a_lease_that_somebody_annotates_or_deletes_is_held_again(
         await client.delete(LEASE, namespace, "test-leader")
         await until(lambda: only.ended == [0])
         await until(lambda: only.count == 1)
+
+
+async def test_work_begins_anew_after_a_gap_that_nobody_else_used(
+    apiserver: ApiServer, namespace: str
+) -> None:
+    async with replica(apiserver.kubeconfig, namespace, "only") as only:
+        await until(lambda: only.count == 1)
+        only.ahead += SHORT.renew_deadline
+        # What was to be looked at now was refused, and is not asked for again by anybody else.
+        assert not only.election.holds("shop")
+        await until(lambda: only.count == 1)
+        assert (only.began, only.ended) == ([0, 0], [0])
