@@ -113,6 +113,12 @@ class Cache:
             each.missing for (known, _), each in self._reflectors.items() if known == kind
         )
 
+    def has_listed(self, kind: Kind) -> bool:
+        """Whether the kind's first list has been read, so that what its stores don't have isn't there."""
+        return all(
+            each.synced.is_set() for (known, _), each in self._reflectors.items() if known == kind
+        )
+
     async def synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - names what is missing
         """Wait until every store has had its first list; raises TimeoutError naming the kinds that have not.
 

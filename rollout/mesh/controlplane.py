@@ -21,7 +21,7 @@ from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.events import EventRecorder
 from rollout.kube.metrics import KubeMetrics
-from rollout.kube.objects import Key
+from rollout.kube.objects import Key, Object
 from rollout.kube.serving import health_app, serve
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
 from rollout.kube.writer import Writer
@@ -57,7 +57,8 @@ log = structlog.get_logger(__name__)
 class Options:
     """What the process is told; without `injection` it injects nothing, which tests do.
 
-    Secrets are read in `credential_namespaces` only, which are those of gateways. Without `allow_any`, nothing goes to
+    Secrets are read in `credential_namespaces` only, which are those of gateways. Where `discovery_selectors` (LabelSelectors)
+    are given, namespaces that none of them selects are not looked at. Without `allow_any`, nothing goes to
     hosts that nobody has declared. With `mutual_tls`, proxies get identities and configuration at `secure_address`;
     at `xds_address`, where one is given, whoever asks gets configuration.
     """
@@ -66,6 +67,7 @@ class Options:
     context: str | None = None
     system_namespace: str = "rollout-system"
     credential_namespaces: tuple[str, ...] = ()
+    discovery_selectors: tuple[Object, ...] = ()
     allow_any: bool = True
     cluster_domain: str = DOMAIN
     injection: InjectionConfig | None = None
@@ -94,7 +96,9 @@ class ControlPlane:
             telemetry=options.telemetry,
         )
         self.registry.credential_namespaces = frozenset(options.credential_namespaces)
-        self._intake = Intake(self.cache, self.registry, options.credential_namespaces)
+        self._intake = Intake(
+            self.cache, self.registry, options.credential_namespaces, options.discovery_selectors
+        )
         self._feed = self._intake.feed
         self.hub = Hub(self.registry, self._feed, self._intake.pods.get, self.metrics)
         self._pusher = Pusher(self._push)
@@ -118,7 +122,8 @@ class ControlPlane:
             self._intake.gateway_api,
             self._intake.services,
             options.system_namespace,
-            self.cache.is_installed,
+            self.cache,
+            self.hub.refusals,
         )
         self.hub.on_rejections = self._trigger_statuses
         self._faults = FaultKeeper(self.hub)
@@ -188,6 +193,7 @@ class ControlPlane:
     def _trigger_statuses(self) -> None:
         self._status.trigger()
         self._ingresses.trigger()
+        self._gateways.trigger()
 
     def problems(self) -> dict[Ref, tuple[Problem, ...]]:
         """Everything that is wrong with any routing object now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from rollout.api.kinds import (
     SERVICE,
     Kind,
 )
+from rollout.kube.cache import Cache
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object, key_of
 from rollout.kube.store import Change, Store
@@ -29,7 +30,7 @@ from rollout.kube.writer import Writer
 from rollout.mesh.ingest.gatewayapi import exposure, statuses
 from rollout.mesh.ingest.gatewayapi.feed import GatewayFeed
 from rollout.mesh.ingest.gatewayapi.outcome import CONTROLLER, GATEWAY, GatewayStatus
-from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.problem import Problem, Ref
 
 log = structlog.get_logger(__name__)
 
@@ -39,14 +40,15 @@ _SETTLE = 0.05
 _LOOK = 2.0
 """How long it takes at most until it is seen that Gateway API was installed."""
 _RETRY = 1.0
+Problems = Mapping[Ref, tuple[Problem, ...]]
 _Write = tuple[Kind, Object, dict[str, Any]]
 
 
 class GatewayKeeper:
     """Writes some moments after `trigger`.
 
-    `stores` are those of Gateway API's kinds, of which `installed` tells whether the server has them; `namespace` is
-    that of the proxies.
+    `stores` are those of Gateway API's kinds in the `cache`; `namespace` is that of the proxies. `refused` tells what
+    proxies refuse of Gateways.
     """
 
     def __init__(
@@ -56,9 +58,10 @@ class GatewayKeeper:
         stores: dict[Kind, Store],
         services: Store,
         namespace: str,
-        installed: Callable[[Kind], bool],
+        cache: Cache,
+        refused: Callable[[], Problems],
     ) -> None:
-        self._installed = installed
+        self._cache, self._refused = cache, refused
         self._writer, self._feed = writer, feed
         self._stores, self._services, self._namespace = stores, services, namespace
         self._pending = asyncio.Event()
@@ -116,13 +119,16 @@ class GatewayKeeper:
         self._unreadable = found
 
     def _statuses(self, now: str) -> Iterator[_Write]:
-        outcome = self._feed.outcome
+        outcome, refused = self._feed.outcome, self._refused()
         for obj in self._stores[GATEWAY_CLASS].list():
             told = outcome.class_statuses.get(Ref("GatewayClass", "", obj["metadata"]["name"]))
             if told and (status := statuses.class_status(obj, told, now)):
                 yield GATEWAY_CLASS, obj, status
         for obj in self._stores[KUBERNETES_GATEWAY].list():
-            found: GatewayStatus | None = outcome.gateway_statuses.get(_ref(GATEWAY, obj))
+            ref = _ref(GATEWAY, obj)
+            found: GatewayStatus | None = outcome.gateway_statuses.get(ref)
+            if found is not None and ref in refused:
+                found = found.refused("; ".join(each.reason for each in refused[ref]))
             if found and (status := statuses.gateway_status(obj, found, now)):
                 yield KUBERNETES_GATEWAY, obj, status
         for kind in (HTTP_ROUTE, GRPC_ROUTE):
@@ -134,7 +140,8 @@ class GatewayKeeper:
     def _lacks_class(self) -> bool:
         """Whether Gateway API is installed, but not the class of this mesh's gateways."""
         missing = self._stores[GATEWAY_CLASS].get("", CLASS) is None
-        return missing and self._installed(GATEWAY_CLASS)
+        known = self._cache.has_listed(GATEWAY_CLASS) and self._cache.is_installed(GATEWAY_CLASS)
+        return missing and known
 
     async def _make_class(self) -> bool:
         if not self._lacks_class():
@@ -162,7 +169,8 @@ class GatewayKeeper:
             for each in desired:
                 known = existing.pop(each["metadata"]["name"], None)
                 await self._writer.apply(SERVICE, each, known, exact=("spec.selector",))
-            for gone in existing.values():
+            # An address is not given up for Gateways that have not been read yet.
+            for gone in existing.values() if self._cache.has_listed(KUBERNETES_GATEWAY) else ():
                 await self._writer.delete(SERVICE, gone)
         except KubeError as error:
             log.warning("a Gateway's Service was not written", error=str(error))

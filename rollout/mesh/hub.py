@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from rollout.mesh.ingest.feed import Feed
+from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.proxies import pod_key, proxy
 from rollout.mesh.ingest.services import PodOf
 from rollout.mesh.metrics import Metrics, short
@@ -31,9 +32,9 @@ log = structlog.get_logger(__name__)
 _CULPRITS: dict[str, frozenset[str]] = {
     "cds": frozenset({"DestinationRule"}),
     "eds": frozenset({"DestinationRule"}),
-    "lds": frozenset({"Gateway", "VirtualService", "Sidecar", "Telemetry"}),
-    "sds": frozenset({"Gateway"}),
-    "rds": frozenset({"VirtualService", "Gateway", "DestinationRule"}),
+    "lds": frozenset({"Gateway", GATEWAY, "VirtualService", "Sidecar", "Telemetry"}),
+    "sds": frozenset({"Gateway", GATEWAY}),
+    "rds": frozenset({"VirtualService", "Gateway", GATEWAY, "DestinationRule"}),
     "ecds": frozenset(),
     "other": frozenset(),
 }

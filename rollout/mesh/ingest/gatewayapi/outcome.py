@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rollout.api.gatewayapi.references import ParentReference
-from rollout.mesh.ingest.gatewayapi.conditions import Condition
+from rollout.mesh.ingest.gatewayapi.conditions import Condition, not_programmed
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.routing import RouteTable
@@ -43,6 +43,11 @@ class GatewayStatus:
     conditions: tuple[Condition, ...]
     addresses: tuple[str, ...] = ()
     listeners: tuple[ListenerStatus, ...] = ()
+
+    def refused(self, reason: str) -> GatewayStatus:
+        """The same while proxies refuse some of it and keep what they had."""
+        kept = (each for each in self.conditions if each.type != "Programmed")
+        return replace(self, conditions=(*kept, not_programmed("Invalid", reason)))
 
 
 @dataclass(frozen=True, slots=True)

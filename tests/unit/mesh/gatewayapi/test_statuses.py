@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from rollout.api.gatewayapi.references import ParentReference
-from rollout.mesh.ingest.gatewayapi.conditions import ACCEPTED, RESOLVED, Condition, unresolved
+from rollout.mesh.ingest.gatewayapi.conditions import (
+    ACCEPTED,
+    PROGRAMMED,
+    RESOLVED,
+    Condition,
+    unresolved,
+)
 from rollout.mesh.ingest.gatewayapi.outcome import (
     CONTROLLER,
     ClassStatus,
@@ -90,3 +96,14 @@ def test_a_class_says_what_is_supported_in_order() -> None:
     status = class_status({"metadata": {}}, ClassStatus(1, (ACCEPTED,)), "t")
     assert status is not None
     assert [each["name"] for each in status["supportedFeatures"]] == sorted(FEATURES)
+
+
+def test_a_gateway_that_proxies_refuse_is_not_programmed() -> None:
+    found = GatewayStatus(generation=1, conditions=(ACCEPTED, PROGRAMMED)).refused(
+        "http.20080: bad"
+    )
+    assert [(each.type, each.holds) for each in found.conditions] == [
+        ("Accepted", True),
+        ("Programmed", False),
+    ]
+    assert found.conditions[1].message == "http.20080: bad"
