@@ -25,7 +25,7 @@ from rollout.kube.client import Client
 from rollout.kube.errors import AlreadyExists, NotFound
 from rollout.kube.objects import Object
 from rollout.mesh.agent import identity
-from rollout.mesh.agent.settings import IDENTITY_FILE
+from rollout.mesh.agent.settings import CERTIFICATE_TTL, IDENTITY_FILE
 from rollout.mesh.controlplane import ControlPlane, Options
 from rollout.mesh.identity.roots import KEY, NAME
 from rollout.mesh.identity.wire import METHOD, SERVICE, read_response, write_request
@@ -159,8 +159,8 @@ class Place:
         """A new certificate in the place of the one that is there."""
         assert await self.ask() == 0
 
-    async def ask(self) -> int:
-        """The exit code of the agent's own process."""
+    async def ask(self, lifetime: str = "") -> int:
+        """The exit code of the agent's own process; what it asks for holds so long."""
         environment = {
             "POD_NAME": self.settings.pod_name,
             "POD_NAMESPACE": self.settings.namespace,
@@ -170,6 +170,7 @@ class Place:
             "PROXY_CONFIG_DIR": self.settings.config_dir,
             "TOKEN_FILE": self.settings.token_file,
             "ROOTS_FILE": self.settings.roots_file,
+            CERTIFICATE_TTL: lifetime,
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "rollout.mesh.agent.certificate", "sidecar",

@@ -257,6 +257,24 @@ async def test_roots_are_changed_without_a_lost_request(scene: Scene) -> None:
     assert not lost(load)
 
 
+async def test_a_certificate_that_has_ended_is_refused_until_it_is_renewed(scene: Scene) -> None:
+    pool = {"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}
+    rule = {"metadata": {"name": "app"}, "spec": {"host": "app", "trafficPolicy": pool}}
+    await create(scene.client, DESTINATION_RULE, scene.namespace, rule)
+    await until(partial(reconnecting, scene), "connections are made again and again")
+    place = scene.places[0]
+    assert await place.ask("10s") == 0
+    await until(partial(shown, place, scene.inside), "Envoy has read it")
+
+    async def refused() -> bool:
+        return not await answered(scene)
+
+    await until(refused, "the service's certificate has ended")
+    assert place.leaf().not_valid_after_utc <= datetime.now(UTC)
+    await place.renew()
+    await until(lambda: answered(scene), "the new one is taken")
+
+
 async def further(load: Load, count: int) -> None:
     before = load.total
     await until(lambda: load.total > before + count, f"{count} requests more")
