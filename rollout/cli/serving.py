@@ -15,8 +15,8 @@ from rollout.cli import logging
 from rollout.install.errors import InstallError
 
 if TYPE_CHECKING:
+    from rollout.api.istio.meshconfig import MeshConfig
     from rollout.mesh.identity.authority import Lifetimes
-    from rollout.mesh.model.telemetry import MeshTelemetry
 
 Kubeconfig = Annotated[
     str | None, typer.Option(help="The kubeconfig file; in a pod its service account is used.")
@@ -210,7 +210,8 @@ def mesh(
         str, typer.Option(help="How long they hold at most, whatever is asked for.")
     ] = "24h",
     mesh_config: Annotated[
-        str, typer.Option(help="Istio's mesh configuration, as JSON: logs, spans and who takes them.")
+        str,
+        typer.Option(help="Istio's mesh configuration, as JSON: logs, spans and who takes them."),
     ] = "{}",
     xds_address: Annotated[
         str, typer.Option(help="Serve configuration to anybody here too, without TLS; empty: no.")
@@ -227,10 +228,13 @@ def mesh(
 ) -> None:
     """Run the mesh's control plane: it tells the proxies what to do, and gives pods theirs."""
     from rollout.mesh.controlplane import Options, run
+    from rollout.mesh.discovery import discovery_selectors
+    from rollout.mesh.ingest.telemetry import mesh_telemetry
     from rollout.mesh.inject.config import InjectionConfig
     from rollout.mesh.model.peers import MutualTLS
 
     logging.configure(log_level.value)
+    config = _mesh_config(mesh_config)
     injection = InjectionConfig(
         image=proxy_image,
         discovery_address=f"rollout-mesh.{system_namespace}.svc:15012",
@@ -252,7 +256,8 @@ def mesh(
         allow_any=outbound_traffic_policy is Outbound.ALLOW_ANY,
         mutual_tls=MutualTLS.ON_REQUEST if auto_mtls.lower() == "false" else MutualTLS.AUTO,
         lifetimes=_lifetimes(workload_cert_ttl, max_workload_cert_ttl),
-        telemetry=_telemetry(mesh_config),
+        telemetry=mesh_telemetry(config),
+        discovery_selectors=discovery_selectors(config),
         xds_address=xds_address,
         injection=injection,
     )
@@ -301,13 +306,12 @@ def agent() -> None:
     raise typer.Exit(2)
 
 
-def _telemetry(mesh_config: str) -> MeshTelemetry:
+def _mesh_config(text: str) -> MeshConfig:
     from rollout.api.errors import InvalidObject
     from rollout.api.istio.meshconfig import MeshConfig
-    from rollout.mesh.ingest.telemetry import mesh_telemetry
 
     try:
-        return mesh_telemetry(MeshConfig.read(mesh_config))
+        return MeshConfig.read(text)
     except InvalidObject as error:
         raise InstallError(f"--mesh-config: {error}") from None
 

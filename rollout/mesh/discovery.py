@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rollout.api.istio.meshconfig import MeshConfig
 from rollout.api.kinds import NAMESPACE
 from rollout.kube.cache import Cache
 from rollout.kube.objects import Object, key_of, selector_matches
@@ -12,15 +13,24 @@ from rollout.kube.store import Change, Store
 Handler = Callable[[Change], None]
 
 
-class Discovery:
-    """Namespaces that any of the selectors (LabelSelectors; none: all) selects, and the mesh's own in any case.
+def discovery_selectors(config: MeshConfig) -> tuple[Object, ...]:
+    """The selectors as Kubernetes writes them."""
+    return tuple(
+        {
+            "matchLabels": dict(each.match_labels),
+            "matchExpressions": [
+                {"key": one.key, "operator": one.operator, "values": list(one.values)}
+                for one in each.match_expressions
+            ],
+        }
+        for each in config.discovery_selectors
+    )
 
-    ValueError for a selector that is none.
-    """
+
+class Discovery:
+    """Namespaces that any of the selectors (LabelSelectors; none: all) selects, and the mesh's own in any case."""
 
     def __init__(self, cache: Cache, selectors: Sequence[Object], root_namespace: str) -> None:
-        for selector in selectors:
-            selector_matches(selector, {})
         self._selectors = tuple(selectors)
         self._root = root_namespace
         self._seen: set[str] = set()

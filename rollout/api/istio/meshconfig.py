@@ -1,4 +1,4 @@
-"""What of Istio's mesh configuration is known here: where proxies log, and who takes their logs and spans.
+"""What of Istio's mesh configuration is known here: who takes proxies' logs and spans, and which namespaces count.
 
 Given to the control plane at its start, as the chart's `meshConfig`. What it does not know is refused: nobody would be
 told otherwise.
@@ -177,6 +177,32 @@ class ProxyConfig(Model):
     """How proxies trace."""
 
 
+class LabelSelectorRequirement(Model):
+    """A condition on a label."""
+
+    key: Name
+    """The label."""
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    """What has to hold of it."""
+    values: tuple[Str, ...] = ()
+    """The values that In and NotIn are about."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Values that are missing, or that the operator has no use for."""
+        if (self.operator in {"In", "NotIn"}) != bool(self.values):
+            need = "needs values" if not self.values else "takes no values"
+            yield Problem("values", f"{self.operator} {need}", "correct one of them")
+
+
+class LabelSelector(Model):
+    """Labels that an object has."""
+
+    match_labels: StrMap = Field(default_factory=dict)
+    """All of these."""
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+    """And all of these conditions."""
+
+
 class MeshConfig(Model):
     """The mesh's configuration."""
 
@@ -194,6 +220,8 @@ class MeshConfig(Model):
     """Who takes what proxies tell."""
     default_providers: DefaultProviders = Field(default_factory=DefaultProviders)
     """Who is told where no Telemetry says anything."""
+    discovery_selectors: tuple[LabelSelector, ...] = ()
+    """Namespaces that the mesh looks at: those that any of these selects; all where there is none."""
 
     def problems(self) -> Iterator[Problem]:
         """Names that are not there or twice, and formats that proxies would not take."""

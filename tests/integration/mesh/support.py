@@ -22,6 +22,7 @@ from rollout.kube.objects import Object
 from rollout.mesh.agent import bootstrap
 from rollout.mesh.agent.settings import Settings
 from rollout.mesh.controlplane import ControlPlane, Options
+from rollout.mesh.model.telemetry import MeshTelemetry
 from tests.integration.envoy import envoy_binary
 from tests.waiting import until
 
@@ -84,6 +85,8 @@ async def control_plane(
     credential_namespaces: tuple[str, ...] = (),
     allow_any: bool = True,
     system_namespace: str = "rollout-system",
+    telemetry: MeshTelemetry | None = None,
+    discovery_selectors: tuple[Object, ...] = (),
 ) -> AsyncIterator[ControlPlane]:
     options = Options(
         injection=None,
@@ -93,6 +96,8 @@ async def control_plane(
         credential_namespaces=credential_namespaces,
         allow_any=allow_any,
         system_namespace=system_namespace,
+        telemetry=telemetry,
+        discovery_selectors=discovery_selectors,
     )
     async with await Client.connect(str(kubeconfig)) as client:
         plane = ControlPlane(client, options)

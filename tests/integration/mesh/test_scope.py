@@ -1,0 +1,179 @@
+"""What of the mesh proxies are told, on real proxies: by Sidecars, by namespaces' labels; in both variants of ADS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.json_format import ParseDict
+
+from rollout.api.kinds import NAMESPACE, SERVICE, SIDECAR, VIRTUAL_SERVICE
+from rollout.kube.client import Client
+from rollout.mesh.controlplane import ControlPlane
+from rollout.mesh.translate import names
+from rollout.mesh.translate.resource import MESSAGES
+from tests.integration.apiserver import ApiServer
+from tests.integration.crds import install_crds
+from tests.integration.mesh import pod as pods
+from tests.integration.mesh.support import (
+    Backend,
+    backend,
+    control_plane,
+    create,
+    serve_backend,
+    service,
+)
+from tests.waiting import until
+
+
+@dataclass(slots=True)
+class Scene:
+    client: Client
+    namespace: str
+    plane: ControlPlane
+    pod: pods.Pod
+    one: Backend
+    two: Backend
+
+    async def call(self, name: str) -> tuple[int, str]:
+        (address,) = (await self.client.get(SERVICE, self.namespace, name))["spec"]["clusterIPs"]
+        status, body = await self.pod.curl("-H", f"Host: {name}", f"http://{address}/")
+        return status, json.loads(body)["name"] if status == 200 else ""
+
+    async def answers(self, name: str, wanted: int) -> bool:
+        return (await self.call(name))[0] == wanted
+
+    async def clusters(self) -> set[str]:
+        """The services that the real proxy has clusters for."""
+        _, page = await self.pod.curl("http://127.0.0.1:15000/clusters")
+        found = (line.split("::", 1)[0].split("|") for line in page.splitlines())
+        return {each[3].split(".")[0] for each in found if each[0] == "outbound"}
+
+
+@pytest.fixture
+async def scene(
+    apiserver: ApiServer, client: Client, namespace: str, tmp_path: Path
+) -> AsyncIterator[Scene]:
+    await install_crds(client)
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(backend(name)) for name in ("one", "two")]
+        for each in (one, two):
+            await serve_backend(client, namespace, each)
+        plane = await stack.enter_async_context(control_plane(apiserver.kubeconfig, host="0.0.0.0"))
+        labels = {"app": "app"}
+        pod = await stack.enter_async_context(
+            pods.pod(tmp_path, plane.port, namespace=namespace, name="app-main", labels=labels)
+        )
+        yield Scene(client, namespace, plane, pod, one, two)
+
+
+@pods.requires
+async def test_a_sidecar_limits_a_real_proxy_and_lets_it_go_again(scene: Scene) -> None:
+    for name in ("one", "two"):
+        await until(partial(scene.answers, name, 200), f"{name} answers")
+    spec: dict[str, Any] = {
+        "egress": [{"hosts": [f"./one.{scene.namespace}.svc.cluster.local"]}],
+        "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+    }
+    limited = {"metadata": {"name": "default"}, "spec": spec}
+    await create(scene.client, SIDECAR, scene.namespace, limited)
+    await until(partial(scene.answers, "two", 502), "what is not told goes nowhere")
+    assert await scene.call("one") == (200, "one")
+    await until(partial(_equals, scene.clusters, {"one"}), "no cluster is left of anything else")
+    rule = {"route": [{"destination": {"host": "two"}}]}
+    routes = {"metadata": {"name": "one"}, "spec": {"hosts": ["one"], "http": [rule]}}
+    await create(scene.client, VIRTUAL_SERVICE, scene.namespace, routes)
+
+    async def led() -> bool:
+        return await scene.call("one") == (200, "two")
+
+    await until(led, "a route that is told brings what it leads to")
+    assert await scene.clusters() == {"one", "two"}
+    await scene.client.delete(SIDECAR, scene.namespace, "default")
+    await until(partial(scene.answers, "two", 200), "everything is told again")
+
+
+async def _equals(ask: Any, wanted: set[str]) -> bool:
+    return bool(await ask() == wanted)
+
+
+async def test_namespaces_come_and_go_with_their_labels(
+    apiserver: ApiServer, client: Client, namespace: str
+) -> None:
+    await install_crds(client)
+    await create(client, SERVICE, namespace, service("one"))
+    rule = {"route": [{"destination": {"host": "one"}}]}
+    routes = {"metadata": {"name": "one"}, "spec": {"hosts": ["one"], "http": [rule]}}
+    await create(client, VIRTUAL_SERVICE, namespace, routes)
+    selectors = ({"matchLabels": {"istio-discovery": "enabled"}},)
+    host = f"one.{namespace}.svc.cluster.local"
+    async with control_plane(apiserver.kubeconfig, discovery_selectors=selectors) as plane:
+        tables = plane.registry.tables
+        assert host not in plane.registry.services
+        for label, seen in (("enabled", True), (None, False), ("enabled", True)):
+            change = {"metadata": {"labels": {"istio-discovery": label}}}
+            await client.patch(NAMESPACE, "", namespace, change)
+            await until(partial(_seen, plane, host, seen), f"seen: {seen}")
+            assert any(ref.namespace == namespace for ref in tables) is seen
+        assert not any(s.namespace == "default" for s in plane.registry.services.values())
+
+
+def _seen(plane: ControlPlane, host: str, wanted: bool) -> bool:
+    return (host in plane.registry.services) is wanted
+
+
+async def test_an_old_client_is_served_the_state_of_the_world(
+    apiserver: ApiServer, client: Client, namespace: str
+) -> None:
+    await install_crds(client)
+    await create(client, SERVICE, namespace, service("one"))
+    cluster = f"outbound|80||one.{namespace}.svc.cluster.local"
+    async with (
+        control_plane(apiserver.kubeconfig) as plane,
+        grpc.aio.insecure_channel(f"127.0.0.1:{plane.port}") as channel,
+    ):
+        call: Any = channel.stream_stream(
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+            request_serializer=discovery_pb2.DiscoveryRequest.SerializeToString,
+            response_deserializer=discovery_pb2.DiscoveryResponse.FromString,
+        )()
+        first = discovery_pb2.DiscoveryRequest(type_url=names.CLUSTER)
+        node = {"id": f"sidecar~10.0.0.1~old-1.{namespace}~{namespace}.svc.cluster.local"}
+        ParseDict(node, first.node)
+        await call.write(first)
+        state = await call.read()
+        assert cluster in _names(state)
+        await call.write(_taken(state))
+        await call.write(discovery_pb2.DiscoveryRequest(type_url=names.ENDPOINTS, resource_names=[cluster]))  # fmt: skip
+        endpoints = await call.read()
+        assert endpoints.type_url == names.ENDPOINTS
+        assert len(endpoints.resources) == 1
+        await call.write(_taken(endpoints, cluster))
+        await client.delete(SERVICE, namespace, "one")
+        state = await call.read()
+        assert state.type_url == names.CLUSTER
+        assert cluster not in _names(state)
+        assert names.PASSTHROUGH in _names(state)
+        call.cancel()
+
+
+def _names(response: Any) -> set[str]:
+    message = MESSAGES[response.type_url]
+    return {str(message.FromString(each.value).name) for each in response.resources}
+
+
+def _taken(response: Any, *wanted: str) -> Any:
+    return discovery_pb2.DiscoveryRequest(
+        type_url=response.type_url,
+        resource_names=wanted,
+        version_info=response.version_info,
+        response_nonce=response.nonce,
+    )
