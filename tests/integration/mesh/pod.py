@@ -130,6 +130,7 @@ async def pod(
                 proxy += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
             proxy += [f"/proc/self/fd/{fd}", "--config-yaml", json.dumps(config)]
             proxy += ["--concurrency", "1", "-l", "warning", "--base-id", str(os.getpid() % 10_000)]
+            proxy += ["--drain-time-s", "1", "--drain-strategy", "immediate"]
             async with (
                 running(found, sys.executable, "-c", APPLICATION, "8080"),
                 running(found, *proxy, keep=(fd,), cwd=identity),
