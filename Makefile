@@ -60,7 +60,7 @@ bench-judge: venv ## How soon and how surely the sequential judge decides, besid
 	@$(PY) -m bench.judge
 
 .PHONY: bench-judge-cluster
-bench-judge-cluster: venv ## The same on the real cluster, as callers see it: 20 bad versions, and one under classic thresholds
+bench-judge-cluster: venv ## The same on the real cluster, as callers see it: 20 bad versions, one under classic thresholds, 5 good ones
 	@$(PY) -m bench.judge_cluster
 
 .PHONY: images

@@ -67,10 +67,14 @@ def _call(calls: Calls, ended: threading.Event, period: float, first: float) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One rollout. `seconds` from the first bad answer to routes without the canary; `bad` answers in all."""
+    """One rollout. `seconds` from the first bad answer to routes without the canary; `bad` answers in all.
+
+    `analysed`: seconds from the beginning of the analysis to its decision.
+    """
 
     phase: str
     seconds: float
+    analysed: float
     bad: int
     verdict: str
     message: str
@@ -127,8 +131,12 @@ class Judged:
             self.release(answers)
             under_way = {"Progressing", "WaitingPromotion"}
             until("the analysis", lambda: self.status().get("phase") in under_way, timeout=60)
-            over = {"Succeeded", "Failed"}
+            analysis = time.monotonic()
+            over = {"Promoting", "Finalising", "Succeeded", "Failed"}
             until("a decision", lambda: self.status().get("phase") in over, timeout=timeout)
+            analysed = time.monotonic() - analysis
+            finished = {"Succeeded", "Failed"}
+            until("the end", lambda: self.status().get("phase") in finished, timeout=100)
             time.sleep(1.0)
         status = self.status()
         bad = calls.bad(began)
@@ -136,6 +144,7 @@ class Judged:
         return Outcome(
             phase=status["phase"],
             seconds=ended[0] - bad[0] if bad and ended else float("nan"),
+            analysed=analysed,
             bad=len(bad),
             verdict=judge.get("verdict", ""),
             message=judge.get("message", ""),
