@@ -17,7 +17,7 @@ from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import RouteTable
 from rollout.mesh.model.service import Service, service_host
 
-KIND = "Service"
+SERVICE = "Service"
 _CALLERS, _OWN = 1, 2
 _NO_PARENT = "NoMatchingParent"
 
@@ -77,13 +77,8 @@ def overriding(registry: Registry, host: str) -> Ref | None:
 def hosts_of(namespace: str, parents: Iterable[ParentReference]) -> Iterable[str]:
     """The Services among the parents of a route of a namespace, by host."""
     for parent in parents:
-        if is_service(parent):
+        if (parent.group, parent.kind) == ("", SERVICE):
             yield service_host(parent.namespace or namespace, parent.name)
-
-
-def is_service(parent: ParentReference) -> bool:
-    """Whether a parent is a Service."""
-    return (parent.group, parent.kind) == ("", KIND)
 
 
 def _ports(service: Service, parent: ParentReference) -> set[int | None]:
@@ -104,7 +99,7 @@ def _table(attached: _Attached) -> RouteTable:
     every = {port for _, ports in attached.routes.values() for port in ports}
     name = f"{service.name}/{callers}" if callers else service.name
     return RouteTable(
-        ref=Ref(KIND, service.namespace, name),
+        ref=Ref(SERVICE, service.namespace, name),
         created=min(reading.created for reading, _ in attached.routes.values()),
         hosts=(service.host,),
         routes=ordered(_at(reading, ports) for reading, ports in attached.routes.values()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from rollout.api.gatewayapi.gateway import Gateway, GatewayClass
@@ -19,10 +19,10 @@ from rollout.mesh.ingest.gatewayapi.conditions import (
     not_accepted,
     not_programmed,
 )
-from rollout.mesh.ingest.gatewayapi.grants import Grants
+from rollout.mesh.ingest.gatewayapi.grants import NEEDLESS, Grants
 from rollout.mesh.ingest.gatewayapi.httproutes import http_route
 from rollout.mesh.ingest.gatewayapi.listeners import ListenerReading, listeners_of
-from rollout.mesh.ingest.gatewayapi.mesh import MeshAttachments, is_service
+from rollout.mesh.ingest.gatewayapi.mesh import SERVICE, MeshAttachments
 from rollout.mesh.ingest.gatewayapi.outcome import (
     CONTROLLER,
     ClassStatus,
@@ -66,12 +66,15 @@ def resolve(objects: Objects, registry: Registry) -> Outcome:
         for ref, parsed in objects.gateways.items()
         if parsed.spec.gateway_class_name in ours
     }
-    mesh = MeshAttachments(registry)
-    for reading in _readings(objects, registry, grants, open_gateways):
+    for reading in _readings(objects, registry, grants, lambda parent: parent in open_gateways):
         labels = objects.namespaces.get(reading.ref.namespace, {})
-        statuses = _attached(reading, open_gateways, mesh, labels)
-        if statuses:
-            outcome.route_statuses[reading.ref] = tuple(statuses)
+        for parent in reading.parents:
+            attachments = open_gateways[_parent(parent, reading.ref.namespace)]
+            _tell(outcome, reading, parent, attachments.attach(reading, parent, labels))
+    mesh = MeshAttachments(registry)
+    for reading in _readings(objects, registry, NEEDLESS, lambda parent: parent.kind == SERVICE):
+        for parent in reading.parents:
+            _tell(outcome, reading, parent, mesh.attach(reading, parent))
     outcome.tables = mesh.tables()
     for ref, attachments in open_gateways.items():
         _Gateway(objects.gateways[ref], attachments, objects, registry).tell(ref, outcome)
@@ -79,18 +82,27 @@ def resolve(objects: Objects, registry: Registry) -> Outcome:
 
 
 def _readings(
-    objects: Objects, registry: Registry, grants: Grants, parents: Collection[Ref]
+    objects: Objects, registry: Registry, grants: Grants, wanted: Callable[[Ref], bool]
 ) -> list[RouteReading]:
-    """The routes that have any of these parents, or a Service as one, the oldest first."""
-    found = [
-        http_route(each, registry.services, grants)
-        for each in objects.routes
-        if any(
-            is_service(parent) or _parent(parent, each.namespace) in parents
-            for parent in each.spec.parent_refs
+    """The routes that have wanted parents, with those alone, the oldest first."""
+    found = []
+    for each in objects.routes:
+        parents = tuple(
+            parent for parent in each.spec.parent_refs if wanted(_parent(parent, each.namespace))
         )
-    ]
+        if parents:
+            found.append(replace(http_route(each, registry.services, grants), parents=parents))
     return sorted(found, key=lambda reading: reading.age)
+
+
+def _tell(
+    outcome: Outcome, reading: RouteReading, parent: ParentReference, accepted: Condition
+) -> None:
+    """Notes what is said of a route at one of its parents."""
+    conditions = (accepted, *reading.conditions[1:])
+    status = ParentStatus(reading.generation, parent, conditions)
+    told = outcome.route_statuses.get(reading.ref, ())
+    outcome.route_statuses[reading.ref] = (*told, status)
 
 
 def _classes(classes: Mapping[Ref, GatewayClass], outcome: Outcome) -> set[str]:
@@ -103,27 +115,6 @@ def _classes(classes: Mapping[Ref, GatewayClass], outcome: Outcome) -> set[str]:
             accepted = not_accepted("InvalidParameters", reason)
         outcome.class_statuses[ref] = ClassStatus(each.metadata.generation, (accepted,))
     return {ref.name for ref in ours if outcome.class_statuses[ref].conditions[0].holds}
-
-
-def _attached(
-    reading: RouteReading,
-    gateways: Mapping[Ref, Attachments],
-    mesh: MeshAttachments,
-    labels: Labels,
-) -> Iterable[ParentStatus]:
-    """What is said of a route at each parent that is a Gateway of this mesh, or a Service."""
-    found = []
-    for parent in reading.parents:
-        attachments = gateways.get(_parent(parent, reading.ref.namespace))
-        if is_service(parent):
-            accepted = mesh.attach(reading, parent)
-        elif attachments is not None:
-            accepted = attachments.attach(reading, parent, labels)
-        else:
-            continue
-        conditions = (accepted, *reading.conditions[1:])
-        found.append(ParentStatus(reading.generation, parent, conditions))
-    return found
 
 
 def _parent(parent: ParentReference, namespace: str) -> Ref:

@@ -9,7 +9,7 @@ import pytest
 from rollout.mesh.ingest.gatewayapi.outcome import ParentStatus
 from rollout.mesh.model.problem import Ref
 from tests.meshworld import World, messages
-from tests.unit.mesh.gatewayapi.objects import grant
+from tests.unit.mesh.gatewayapi.objects import CLASS, gateway, listener, said
 
 Json = dict[str, Any]
 ECHO = "echo.shop.svc.cluster.local"
@@ -112,7 +112,6 @@ def test_routes_of_one_service_are_tried_by_precedence() -> None:
 
 def test_a_callers_own_routes_are_for_him_alone_and_hide_the_services() -> None:
     world = shop(
-        grant("friend", "shop", target={"group": "", "kind": "Service"}),
         route("producer", "one"),
         route("consumer", "two", namespace="friend", path="/items"),
     )
@@ -166,17 +165,28 @@ def test_a_route_that_came_before_its_service_is_attached_when_that_comes() -> N
     assert accepted(told(world, "r")) == (False, "NoMatchingParent")
 
 
-def test_a_backend_that_may_not_be_referred_to_is_answered_with_500() -> None:
-    world = shop(route("r", "one", namespace="friend"))
-    view = world.view(world.proxy("sidecar", "friend", "web"))
+def test_a_backend_that_is_not_there_is_answered_with_500() -> None:
+    world = shop(route("r", "nobody"))
+    view = world.view(world.proxy("sidecar", "shop", "web"))
     (host,) = [e for e in messages(view, "routes")["80"].virtual_hosts if ECHO in e.domains]
     assert [each.direct_response.status for each in host.routes] == [500]
-    resolved = told(world, "r", "friend").conditions[1]
-    assert (resolved.type, resolved.holds, resolved.reason) == (
-        "ResolvedRefs",
-        False,
-        "RefNotPermitted",
-    )
+    resolved = told(world, "r").conditions[1]
+    assert (resolved.holds, resolved.reason) == (False, "BackendNotFound")
+
+
+def test_gateways_need_grants_and_callers_do_not() -> None:
+    """They could call the Service themselves."""
+    both = route("r", "one", namespace="friend")
+    both["spec"]["parentRefs"].append({"name": "front", "namespace": "shop"})
+    listeners = [listener(allowedRoutes={"namespaces": {"from": "All"}})]
+    world = shop(CLASS, gateway(*listeners), both)
+    assert clusters(world, "friend") == ["one"]
+    statuses = world.feed.gateway_api.outcome.route_statuses[Ref("HTTPRoute", "friend", "r")]
+    found = {each.parent.kind: said(each.conditions) for each in statuses}
+    assert found == {
+        "Gateway": {"Accepted": "Accepted", "ResolvedRefs": "!RefNotPermitted"},
+        "Service": {"Accepted": "Accepted", "ResolvedRefs": "ResolvedRefs"},
+    }
 
 
 def test_calls_of_grpc_are_routed_as_requests_are() -> None:
