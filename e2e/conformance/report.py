@@ -1,6 +1,7 @@
 """What a run of the suite came to: a table, one line of JSON, and a page of the documentation. Pure.
 
 A test belongs to a profile when the profile knows each feature that it needs; it is core there when all of them are.
+What was run besides, since all that it needs is claimed, counts as extended where it has most in common.
 It must not know how the suite is run.
 """
 
@@ -135,16 +136,15 @@ def report(
 ) -> Report:
     """Of the results by profile and test; a test that the suite never came to counts as failed."""
     features = set(claimed)
+    profiles = {profile: catalogue.profiles[profile] for profile in sorted(results)}
     rows = [
         Row(
             profile=profile,
             test=test,
             level=level,
-            result=outcomes.get(test.name, Result.FAILED),
+            result=results[profile].get(test.name, Result.FAILED),
         )
-        for profile, outcomes in sorted(results.items())
-        for test in catalogue.tests
-        if (level := test.within(catalogue.profiles[profile]))
+        for profile, level, test in _places(catalogue.tests, profiles, results)
     ]
     extended = {profile: catalogue.profiles[profile].extended for profile in results}
     return Report(
@@ -154,6 +154,27 @@ def report(
         unsupported={profile: sorted(known - features) for profile, known in extended.items()},
         seconds=seconds,
     )
+
+
+def _places(
+    tests: Iterable[Case],
+    profiles: Mapping[str, Profile],
+    results: Mapping[str, Mapping[str, Result]],
+) -> Iterator[tuple[str, Level, Case]]:
+    """Each test with the profiles that it belongs to, profile by profile."""
+    beyond: dict[str, list[Case]] = {}
+    for test in tests:
+        if any(test.within(each) for each in profiles.values()):
+            continue
+        ran = (p for p in profiles if results[p].get(test.name, Result.SKIPPED) != Result.SKIPPED)
+        if most := max(ran, key=lambda p: len(test.features & profiles[p].core), default=""):
+            beyond.setdefault(most, []).append(test)
+    for name, profile in profiles.items():
+        for test in tests:
+            if level := test.within(profile):
+                yield name, level, test
+            elif test in beyond.get(name, ()):
+                yield name, Level.PROVISIONAL if test.provisional else Level.EXTENDED, test
 
 
 def table(found: Report) -> str:

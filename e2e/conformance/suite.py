@@ -22,7 +22,6 @@ GATEWAY_CLASS = "rollout"
 # What a mesh can do is on no object's status in the standard channel, so it is said here.
 MESH_FEATURES = frozenset(
     {
-        "MeshClusterIPMatching",
         "MeshConsumerRoute",
         "MeshHTTPRouteBackendRequestHeaderModification",
         "MeshHTTPRouteNamedRouteRule",
@@ -60,7 +59,7 @@ def passes(gateway_features: Iterable[str]) -> tuple[Pass, Pass]:
     return (
         Pass(profiles=("GATEWAY-HTTP", "GATEWAY-GRPC"), features=frozenset(gateway_features)),
         Pass(
-            profiles=("MESH-HTTP",),
+            profiles=("MESH-HTTP", "MESH-GRPC"),
             features=MESH_FEATURES,
             namespace_labels="istio-injection=enabled",
         ),
@@ -124,10 +123,10 @@ def results(lines: Iterable[str]) -> Iterator[tuple[str, Result]]:
 
 
 def _told(lines: Iterable[str], log: TextIO, *, verbose: bool) -> Iterator[str]:
-    """The same lines, kept in the file; ends of tests go to the terminal, and of one test alone all."""
+    """The same lines, kept in the file; ends of tests go to the terminal, and with `verbose` all."""
     for line in lines:
         log.write(line)
         ended = _END.match(line)
-        if verbose or (ended and ended[1] != "SKIP"):
+        if ended is None if verbose else ended and ended[1] != "SKIP":
             print(line.rstrip(), file=sys.stderr, flush=True)
         yield line

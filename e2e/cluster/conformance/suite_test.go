@@ -17,6 +17,7 @@ var profiles = []suite.ConformanceProfile{
 	suite.GatewayHTTPConformanceProfile,
 	suite.GatewayGRPCConformanceProfile,
 	suite.MeshHTTPConformanceProfile,
+	suite.MeshGRPCConformanceProfile,
 }
 
 type profile struct {

@@ -23,6 +23,7 @@ LINE = json.dumps(
                 ("Named", ["Gateway", "Route"], True),
                 ("MeshBasic", ["Mesh"], False),
                 ("Udp", ["Gateway", "UDP"], False),
+                ("MeshRewrites", ["Mesh", "Route", "Rewrite"], False),
             )
         ],
     }
@@ -68,6 +69,15 @@ def test_what_the_suite_never_came_to_has_failed() -> None:
     assert run(Rewrites=PASSED).failed_core == ["Simple"]
 
 
+def test_what_was_run_beyond_the_profiles_is_told_where_it_fits() -> None:
+    """A test of the mesh with a feature that only gateways' profile knows."""
+    mesh = {"MeshBasic": PASSED, "MeshRewrites": FAILED}
+    found = report(CATALOGUE, {"GATEWAY": {}, "MESH": mesh}, ["Rewrite"], version="v1", seconds=7)
+    (row,) = [row for row in found.rows if row.test.name == "MeshRewrites"]
+    assert (row.profile, row.level, row.result) == ("MESH", Level.EXTENDED, FAILED)
+    assert not [row for row in run(MeshRewrites=SKIPPED).rows if row.test.name == "MeshRewrites"]
+
+
 def test_the_last_line_is_json() -> None:
     found = json.loads(summary(run(Simple=PASSED, Rewrites=SKIPPED, Named=PASSED)))
     assert found["profiles"]["GATEWAY"] == {
@@ -104,7 +114,10 @@ def test_one_test_is_run_in_the_pass_that_has_it() -> None:
     real = Catalogue.parse(
         LINE.replace('"GATEWAY"', '"GATEWAY-HTTP"').replace('"MESH"', '"MESH-HTTP"')
     )
-    grpc = {"GATEWAY-GRPC": real.profiles["GATEWAY-HTTP"]}
+    grpc = {
+        "GATEWAY-GRPC": real.profiles["GATEWAY-HTTP"],
+        "MESH-GRPC": real.profiles["MESH-HTTP"],
+    }
     catalogue = Catalogue(profiles={**real.profiles, **grpc}, tests=real.tests)
     gateways, mesh = passes(["Rewrite"])
     cases = {case.name: case for case in catalogue.tests}
