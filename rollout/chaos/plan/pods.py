@@ -11,9 +11,9 @@ from rollout.kube.objects import Object, is_deleting
 
 
 def chosen(kill: PodKill, pods: Iterable[Object], run_id: str) -> list[Object]:
-    """The pods to kill, of those that run and are not on their way out."""
+    """The pods to kill, of those that run and are not on their way out: those first that take requests."""
     alive = [pod for pod in pods if not is_deleting(pod) and _runs(pod)]
-    alive.sort(key=lambda pod: _lot(run_id, str(pod["metadata"]["name"])))
+    alive.sort(key=lambda pod: (not _is_ready(pod), _lot(run_id, str(pod["metadata"]["name"]))))
     counts = {
         "one": 1,
         "all": len(alive),
@@ -25,6 +25,11 @@ def chosen(kill: PodKill, pods: Iterable[Object], run_id: str) -> list[Object]:
 
 def _runs(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") in {"Running", "Pending"}
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
 
 
 def _lot(run_id: str, name: str) -> str:

@@ -49,6 +49,15 @@ def test_the_choice_is_repeatable_differs_by_run_and_leaves_out_what_goes_anyway
     assert chosen(PodKill(mode="all"), going, "a") == []
 
 
+@pytest.mark.parametrize("run", list("abcdefgh"))
+def test_a_pod_that_takes_requests_is_killed_before_one_that_does_not_yet(run: str) -> None:
+    ready = [{"type": "Ready", "status": "True"}]
+    status = {"phase": "Running", "conditions": ready}
+    some = [*pods(5), {"metadata": {"name": "serving"}, "status": status}]
+    (first,) = chosen(PodKill(), some, run)
+    assert first["metadata"]["name"] == "serving"
+
+
 @pytest.mark.parametrize(
     ("left", "text", "until_change"), [(10.0, "10s", 5.0), (9.9, "10s", 4.9), (0.3, "5s", 0.3)]
 )
