@@ -207,6 +207,10 @@ class ControlPlane:
         ):
             for ref, problems in more.items():
                 found[ref] = found.get(ref, ()) + problems
+        taken = (
+            r for r, each in found.items() if any(p.field.startswith("spec.hosts[") for p in each)
+        )
+        self.metrics.duplicate_hosts.set(sum(ref.kind == "VirtualService" for ref in taken))
         for kind in KINDS:
             self.metrics.problems.labels(kind).set(sum(ref.kind == kind for ref in found))
         return found

@@ -17,6 +17,7 @@ from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.proxies import pod_key, proxy
 from rollout.mesh.ingest.services import PodOf
 from rollout.mesh.metrics import Metrics, short
+from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
@@ -73,16 +74,20 @@ class Hub:
         view = self._views.view(who)
         connection = Connection(node, view.resources, codec)
         self.clients[connection] = Client(key, who, monotonic())
-        self._metrics.proxies.set(len(self.clients))
+        self._count()
         log.info("proxy connected", proxy=connection.id)
         if view.problems:
             self.on_rejections()
         return connection
 
+    def _count(self) -> None:
+        nodes = (connection.node.get("metadata") or {} for connection in self.clients)
+        self._metrics.connected(str(each.get("ROLLOUT_VERSION", "unknown")) for each in nodes)
+
     def disconnect(self, connection: Connection) -> None:
         """Forgets a proxy, and its view where no other has it."""
         client = self.clients.pop(connection, None)
-        self._metrics.proxies.set(len(self.clients))
+        self._count()
         self._views.retain({each.proxy for each in self.clients.values()})
         if client is not None and client.rejections:
             self.on_rejections()
@@ -90,13 +95,13 @@ class Hub:
 
     def sent(self, response: Response) -> None:
         """Counts a push."""
-        self._metrics.pushes.labels(short(response.type_url)).inc()
+        self._metrics.pushes.inc(short(response.type_url))
 
     def answered(self, connection: Connection, rejections: list[Rejection]) -> None:
         """Notes what a proxy refused, and how long it took to have everything."""
         client = self.clients[connection]
         for rejection in rejections:
-            self._metrics.rejects.labels(short(rejection.type_url)).inc()
+            self._metrics.rejects.inc(short(rejection.type_url))
             log.error(
                 "proxy refused a resource and keeps the last good one",
                 proxy=connection.id,
@@ -132,6 +137,9 @@ class Hub:
         if not dirty:
             return
         changed = self._views.refresh(dirty)
+        for kind, touched in _touched(dirty).items():
+            if touched:
+                self._metrics.push_triggers.inc(kind)
         now = monotonic()
         regrouped = False
         for connection, client in self.clients.items():
@@ -207,3 +215,8 @@ class Hub:
             for each in client.rejections.values()
         }
         return [found[key] for key in sorted(found)]
+
+
+def _touched(dirty: Dirty) -> Mapping[str, object]:
+    """What changed, in istiod's words."""
+    return {"service": dirty.services, "endpoint": dirty.endpoints, "config": dirty.objects}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from rollout import __version__
+from rollout.mesh.tally import Tally
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5, 10, 20, 30)
 _SHORT = {
@@ -26,15 +31,35 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.proxies = Gauge("pilot_xds", "Connected proxies", registry=self.registry)
+        build = Gauge(
+            "istio_build",
+            "The control plane's version",
+            ["component", "tag"],
+            registry=self.registry,
+        )
+        build.labels("pilot", __version__).set(1)
+        self.proxies = Gauge(
+            "pilot_xds", "Connected proxies, by version", ["version"], registry=self.registry
+        )
         self.services = Gauge("pilot_services", "Services known", registry=self.registry)
         self.virtual_services = Gauge(
             "pilot_virt_services", "VirtualServices in force", registry=self.registry
         )
-        self.pushes = Counter(
+        self.duplicate_hosts = Gauge(
+            "pilot_vservice_dup_domain",
+            "VirtualServices with a host that another has",
+            registry=self.registry,
+        )
+        self.pushes = Tally(
             "pilot_xds_pushes", "Responses sent, by type", ["type"], registry=self.registry
         )
-        self.rejects = Counter(
+        self.push_triggers = Tally(
+            "pilot_push_triggers",
+            "Pushes, by what changed: service, endpoint or config",
+            ["type"],
+            registry=self.registry,
+        )
+        self.rejects = Tally(
             "pilot_total_xds_rejects",
             "Resources refused by proxies",
             ["type"],
@@ -58,10 +83,10 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
-        self.csrs = Counter(
+        self.csrs = Tally(
             "citadel_server_csr_count", "Certificates asked for", registry=self.registry
         )
-        self.certificates = Counter(
+        self.certificates = Tally(
             "citadel_server_success_cert_issuance_count",
             "Certificates issued",
             registry=self.registry,
@@ -83,3 +108,9 @@ class Metrics:
             "When the first root of the authority in force ends, seconds since 1970",
             registry=self.registry,
         )
+
+    def connected(self, versions: Iterable[str]) -> None:
+        """These proxies are, and no others."""
+        self.proxies.clear()
+        for version in versions:
+            self.proxies.labels(version).inc()
