@@ -8,7 +8,8 @@ import pytest
 
 from rollout.api.gatewayapi.grpcroute import GRPCRouteSpec
 from rollout.api.gatewayapi.httproute import HTTPRouteSpec
-from rollout.mesh.ingest.gatewayapi.grpc import as_http
+from rollout.mesh.ingest.gatewayapi.grpc import as_http, grpc_rank
+from rollout.mesh.ingest.gatewayapi.matches import match_of
 
 
 def converted(spec: dict[str, Any]) -> HTTPRouteSpec:
@@ -39,6 +40,21 @@ def test_a_method_is_a_path(method: dict[str, Any] | None, path: tuple[str, str]
     (found,) = converted({"rules": [{"matches": [match]}]}).rules[0].matches
     assert (found.path.type, found.path.value) == path
     assert [(header.name, header.value) for header in found.headers] == [("version", "two")]
+
+
+def test_a_service_counts_before_a_method() -> None:
+    wanted: list[dict[str, Any]] = [
+        {"service": "shop.Catalog", "method": "Get"},
+        {"type": "RegularExpression", "service": "shop[.].+", "method": "Get|List"},
+        {"service": "shop.Catalog"},
+        {"method": "Get"},
+        {},
+    ]
+    rules = [{"matches": [{"method": each}]} for each in wanted]
+    matches = [
+        match_of(0, each) for rule in converted({"rules": rules}).rules for each in rule.matches
+    ]
+    assert sorted(matches[::-1], key=grpc_rank) == matches
 
 
 def test_all_else_is_the_same() -> None:

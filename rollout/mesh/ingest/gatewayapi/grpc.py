@@ -1,7 +1,4 @@
-"""GRPCRoutes as the HTTP that gRPC is: a call of a method is a request for `/service/method`.
-
-Their precedence comes out as the specification asks: a service and a method, a service, a method or a pattern, everything.
-"""
+"""GRPCRoutes as the HTTP that gRPC is: a call of a method is a request for `/service/method`."""
 
 from __future__ import annotations
 
@@ -15,8 +12,12 @@ from rollout.api.gatewayapi.httproute import (
     HTTPRouteRule,
     HTTPRouteSpec,
 )
+from rollout.mesh.ingest.gatewayapi.matches import Rank, rank
+from rollout.mesh.model.routing import Match
 
 _ANY_NAME = "[^/]+"
+_ANY_SERVICE = (f"/{_ANY_NAME}/", f"/({_ANY_NAME})/")
+_METHOD_ALONE, _EVERYTHING = 3, 4
 
 
 def as_http(spec: GRPCRouteSpec) -> HTTPRouteSpec:
@@ -36,6 +37,17 @@ def as_http(spec: GRPCRouteSpec) -> HTTPRouteSpec:
             for rule in spec.rules
         ),
     )
+
+
+def grpc_rank(match: Match) -> Rank:
+    """As `rank`, but a service counts before a method: both, patterns, a service, a method, everything."""
+    kind, length, method, headers, query = rank(match)
+    path = match.uri.value if match.uri is not None else "/"
+    if path.startswith(_ANY_SERVICE):
+        kind = _METHOD_ALONE
+    elif path == "/":
+        kind = _EVERYTHING
+    return (kind, length, method, headers, query)
 
 
 def _match(match: GRPCRouteMatch) -> HTTPRouteMatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from rollout.api.durations import parse_go_duration
 from rollout.api.gatewayapi.grpcroute import GRPCRoute
@@ -11,12 +11,13 @@ from rollout.api.gatewayapi.httproute import (
     HTTPRoute,
     HTTPRouteMatch,
     HTTPRouteRule,
+    HTTPRouteSpec,
 )
 from rollout.api.model import Metadata
 from rollout.mesh.ingest.gatewayapi.filters import EVERY, HEADERS, Filters, share_of
 from rollout.mesh.ingest.gatewayapi.grants import Grants
-from rollout.mesh.ingest.gatewayapi.grpc import as_http
-from rollout.mesh.ingest.gatewayapi.matches import Unusable, match_of, rank
+from rollout.mesh.ingest.gatewayapi.grpc import as_http, grpc_rank
+from rollout.mesh.ingest.gatewayapi.matches import Rank, Unusable, match_of, rank
 from rollout.mesh.ingest.gatewayapi.reading import (
     Notes,
     Ranked,
@@ -29,6 +30,7 @@ from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.routing import (
     NOWHERE,
     Destination,
+    Match,
     Mirror,
     Retries,
     Route,
@@ -44,13 +46,24 @@ def http_route(
     parsed: HTTPRoute | GRPCRoute, services: Mapping[str, Service], grants: Grants
 ) -> RouteReading:
     """The reading of a route, in a cluster of these services and grants."""
+    if isinstance(parsed, GRPCRoute):
+        return _reading(parsed, as_http(parsed.spec), grpc_rank, services, grants)
+    return _reading(parsed, parsed.spec, rank, services, grants)
+
+
+def _reading(
+    parsed: HTTPRoute | GRPCRoute,
+    spec: HTTPRouteSpec,
+    ranks: Callable[[Match], Rank],
+    services: Mapping[str, Service],
+    grants: Grants,
+) -> RouteReading:
     kind, metadata = parsed.KIND.kind, parsed.metadata
-    spec = as_http(parsed.spec) if isinstance(parsed, GRPCRoute) else parsed.spec
     notes = notes_of(kind, metadata, services, grants)
     ranked: list[Ranked] = []
     for index, rule in enumerate(spec.rules):
         try:
-            ranked += _Rule(metadata, index, rule, notes).ranked()
+            ranked += _Rule(metadata, index, rule, notes).ranked(ranks)
         except Unusable as fault:
             notes.drop(index, fault)
     return RouteReading(
@@ -71,7 +84,7 @@ class _Rule:
         self._metadata, self._index, self._rule, self._notes = metadata, index, rule, notes
         self._path = f"spec.rules[{index}]"
 
-    def ranked(self) -> list[Ranked]:
+    def ranked(self, ranks: Callable[[Match], Rank]) -> list[Ranked]:
         """One for each match; Unusable before anything of it is noted as unresolved."""
         rule, metadata = self._rule, self._metadata
         for name, value in (
@@ -89,7 +102,7 @@ class _Rule:
         mirrors = tuple(self._mirrors(filters))
         return [
             Ranked(
-                precedence=precedence(rank(match), metadata, self._index, index),
+                precedence=precedence(ranks(match), metadata, self._index, index),
                 route=Route(
                     index=self._index,
                     name=rule.name or f"{metadata.namespace}.{metadata.name}.{self._index}",
