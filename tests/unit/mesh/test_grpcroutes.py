@@ -54,7 +54,7 @@ def test_a_service_counts_before_a_method() -> None:
     matches = [
         match_of(0, each) for rule in converted({"rules": rules}).rules for each in rule.matches
     ]
-    assert sorted(matches[::-1], key=grpc_rank) == matches
+    assert sorted(matches[2:] + matches[:2], key=grpc_rank) == matches
 
 
 def test_all_else_is_the_same() -> None:
