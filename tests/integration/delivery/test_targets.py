@@ -9,30 +9,36 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+import yaml
 
+from e2e.cluster.build import module_directory
 from rollout.api.kinds import (
     CANARY,
     DAEMON_SET,
+    DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
     NAMESPACE,
     NODE,
     POD,
     POD_DISRUPTION_BUDGET,
+    SCALED_OBJECT,
     SERVICE,
     STATEFUL_SET,
     VIRTUAL_SERVICE,
     Kind,
 )
+from rollout.delivery.objects.scalers import PAUSED
 from rollout.kube.client import Client
 from rollout.kube.errors import AlreadyExists, KubeError
-from rollout.kube.objects import Object, labels_of
+from rollout.kube.objects import Object, annotations_of, labels_of
 from tests.integration.apiserver import ApiServer, api_server
-from tests.integration.crds import install_crds
+from tests.integration.crds import install_crds, installed
 from tests.integration.delivery.support import Lab, options
 from tests.unit.delivery.test_guards import budget, scaler
 from tests.unit.delivery.world import canary, merged, target, target_ref
 from tests.waiting import until
 
+KEDA = "github.com/kedacore/keda/v2@v2.18.1"
 METRIC = {"name": "errors", "query": "vector(0.5)", "thresholdRange": {"max": 1}}
 GENERATED = (
     *(DAEMON_SET, STATEFUL_SET, SERVICE, VIRTUAL_SERVICE),
@@ -193,6 +199,42 @@ async def test_a_stateful_set_with_a_scaler_and_a_budget(lab: Lab) -> None:
             "HorizontalPodAutoscaler/load",
             "PodDisruptionBudget/calm",
         )
+
+
+async def test_a_deployment_with_a_scaled_object(lab: Lab) -> None:
+    """By KEDA's own definition; what KEDA's operator makes of it is not part of this."""
+    crds = module_directory("parts", KEDA) / "config" / "crd" / "bases"
+    await installed(lab.client, yaml.safe_load((crds / "keda.sh_scaledobjects.yaml").read_text()))
+    about = {"serverAddress": "http://p", "threshold": "5", "query": "sum(r{app='catalog'})"}
+    source = scaler("ScaledObject", triggers=[{"type": "prometheus", "metadata": about}])
+    ref = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "load"}
+    await apply(
+        lab,
+        (DEPLOYMENT, target()),
+        (SCALED_OBJECT, source),
+        (CANARY, release("Deployment", autoscalerRef=ref)),
+    )
+
+    async def asleep() -> bool:
+        return annotations_of(await lab.get(SCALED_OBJECT, "load")).get(PAUSED) == "0"
+
+    async def awake() -> bool:
+        return PAUSED not in annotations_of(await lab.get(SCALED_OBJECT, "load"))
+
+    async with lab.controller():
+        await lab.phase("Initialized")
+        await until(asleep, "the target's scaler to be paused")
+        made = await lab.get(SCALED_OBJECT, "load-primary")
+        assert made["spec"]["scaleTargetRef"]["name"] == "catalog-primary"
+        query = made["spec"]["triggers"][0]["metadata"]["query"]
+        assert query == "sum(r{app='catalog-primary'})"
+        await changed(lab, DEPLOYMENT, "catalog:2")
+        await until(awake, "the target's scaler to work")
+        await lab.phase("Succeeded")
+        await until(asleep, "the target's scaler to be paused again")
+        after = await lab.get(SCALED_OBJECT, "load-primary")
+        assert after["metadata"]["generation"] == 1, "what the server made of it is left alone"
+        assert lab.weights == [(100, 0), (75, 25), (50, 50), (100, 0)]
 
 
 async def test_a_service(lab: Lab) -> None:
