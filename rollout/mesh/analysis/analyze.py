@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rollout.mesh.analysis import injection, routing
+from rollout.mesh.analysis import injection, routing, telemetry
 from rollout.mesh.analysis.finding import Code, Finding
 from rollout.mesh.analysis.world import World
 from rollout.mesh.ingest.references import dangling
@@ -56,4 +56,5 @@ _ANALYZERS: tuple[_Analyzer, ...] = (
     routing.gateway_ports,
     routing.gateway_hosts,
     routing.unreachable,
+    telemetry.conflicts,
 )

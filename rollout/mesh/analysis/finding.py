@@ -33,6 +33,8 @@ class Code(Enum):
     PORT_NAME = ("IST0118", Level.INFO, "PortNameIsNotUnderNamingConvention")
     UNREACHABLE_RULE = ("IST0130", Level.WARNING, "VirtualServiceUnreachableRule")
     HOST_NOT_IN_GATEWAY = ("IST0132", Level.WARNING, "VirtualServiceHostNotFoundInGateway")
+    CONFLICTING_TELEMETRIES = ("IST0159", Level.ERROR, "ConflictingTelemetryWorkloadSelectors")
+    SEVERAL_TELEMETRIES = ("IST0160", Level.ERROR, "MultipleTelemetriesWithoutWorkloadSelectors")
 
     @property
     def id(self) -> str:

@@ -42,7 +42,8 @@ class Collector:
             # As `scope_spans` was called when these classes were made.
             for scope in resource.instrumentation_library_spans:
                 self.spans += [_of_otlp(span, about["service.name"]) for span in scope.spans]
-        return service.ExportTraceServiceResponse().SerializeToString()
+        answer: bytes = service.ExportTraceServiceResponse().SerializeToString()
+        return answer
 
     async def post(self, request: web.Request) -> web.Response:
         self.spans += [_of_zipkin(span) for span in await request.json()]

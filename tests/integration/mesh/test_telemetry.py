@@ -257,6 +257,7 @@ async def _traced(found: Scene, collector: Collector) -> str:
     headers = {name.lower(): value for name, value in got.get("headers", {}).items()}
     if "traceparent" not in headers:
         return ""
+    trace: str
     _, trace, _, sampled = headers["traceparent"].split("-")
     if sampled != "01":
         return ""
