@@ -112,7 +112,12 @@ class World:
             self.feed.routing(obj["kind"], *key, None)
 
     def proxy(
-        self, kind: str, namespace: str, name: str, labels: Mapping[str, str] | None = None
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        labels: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Proxy:
         node = {
             "id": f"{kind}~10.0.0.9~{name}-1.{namespace}~{namespace}.svc.cluster.local",
@@ -120,6 +125,7 @@ class World:
                 "NAMESPACE": namespace,
                 "WORKLOAD_NAME": name,
                 "LABELS": dict(labels or {}),
+                **(metadata or {}),
             },
         }
         return proxy(node, self._pods.get((namespace, f"{name}-1")), self.registry)

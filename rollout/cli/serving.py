@@ -200,6 +200,9 @@ def mesh(
     outbound_traffic_policy: Annotated[
         Outbound, typer.Option(help="What becomes of requests to hosts that nobody declared.")
     ] = Outbound.ALLOW_ANY,
+    on_demand: Annotated[
+        str, typer.Option(help="true or false: tell sidecars clusters when they first need them.")
+    ] = "false",
     auto_mtls: Annotated[
         str, typer.Option(help="true or false: proxies speak mutual TLS to each other.")
     ] = "true",
@@ -254,6 +257,7 @@ def mesh(
         system_namespace=system_namespace,
         credential_namespaces=tuple(filter(None, credential_namespaces.split(","))),
         allow_any=outbound_traffic_policy is Outbound.ALLOW_ANY,
+        on_demand=on_demand.lower() == "true",
         mutual_tls=MutualTLS.ON_REQUEST if auto_mtls.lower() == "false" else MutualTLS.AUTO,
         lifetimes=_lifetimes(workload_cert_ttl, max_workload_cert_ttl),
         telemetry=mesh_telemetry(config),

@@ -58,7 +58,7 @@ class Options:
     """What the process is told; without `injection` it injects nothing, which tests do.
 
     Secrets are read in `credential_namespaces` only, which are those of gateways. Where `discovery_selectors` (LabelSelectors)
-    are given, namespaces that none of them selects are not looked at. Without `allow_any`, nothing goes to
+    are given, namespaces that none of them selects are not looked at. With `on_demand`, sidecars are told clusters when they first need them. Without `allow_any`, nothing goes to
     hosts that nobody has declared. With `mutual_tls`, proxies get identities and configuration at `secure_address`;
     at `xds_address`, where one is given, whoever asks gets configuration.
     """
@@ -69,6 +69,7 @@ class Options:
     credential_namespaces: tuple[str, ...] = ()
     discovery_selectors: tuple[Object, ...] = ()
     allow_any: bool = True
+    on_demand: bool = False
     cluster_domain: str = DOMAIN
     injection: InjectionConfig | None = None
     mutual_tls: MutualTLS = MutualTLS.NONE
@@ -92,6 +93,7 @@ class ControlPlane:
         self.registry = Registry(
             options.system_namespace,
             allow_any=options.allow_any,
+            on_demand=options.on_demand,
             mutual_tls=options.mutual_tls,
             telemetry=options.telemetry,
         )

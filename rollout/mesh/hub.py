@@ -72,7 +72,7 @@ class Hub:
         self.push()
         who = proxy(node, self._pod_of(*key), self._registry)
         view = self._views.view(who)
-        connection = Connection(node, view.resources, codec)
+        connection = Connection(node, view.resources, codec, view.lazy)
         self.clients[connection] = Client(key, who, monotonic())
         self._count()
         log.info("proxy connected", proxy=connection.id)
@@ -148,7 +148,7 @@ class Hub:
                 who = proxy(connection.node, self._pod_of(*client.pod), self._registry)
             if who != client.proxy:
                 client.proxy, regrouped = who, True
-                connection.notify(None, self._views.view(who).resources)
+                self._switch(connection, who)
             elif who in changed:
                 connection.notify(changed[who])
             else:
@@ -157,6 +157,10 @@ class Hub:
             client.suspects |= dirty.objects
         if regrouped:
             self._views.retain({each.proxy for each in self.clients.values()})
+
+    def _switch(self, connection: Connection, who: Proxy) -> None:
+        view = self._views.view(who)
+        connection.switch(view.resources, view.lazy)
 
     def inject(self, faults: tuple[LeasedFault, ...]) -> None:
         """These faults and no others are in force; proxies give up others at once, and get these when they are renewed."""
@@ -183,7 +187,7 @@ class Hub:
             who = proxy(connection.node, self._pod_of(namespace, name), self._registry)
             if who != client.proxy:
                 client.proxy, client.since = who, client.since or monotonic()
-                connection.notify(None, self._views.view(who).resources)
+                self._switch(connection, who)
 
     def refusals(self) -> dict[Ref, tuple[Problem, ...]]:
         """What proxies refuse now, as problems of the objects that it may come from.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rollout.mesh.agent.settings import (
     ADMIN_PORT,
     AGENT_PORT,
+    ASKS,
     PROMETHEUS_PORT,
     READINESS_PORT,
     ROOTS,
@@ -142,6 +143,7 @@ def node(settings: Settings, labels: Mapping[str, str]) -> Json:
         "OWNER": settings.owner,
         "INSTANCE_IPS": ",".join(settings.instance_ips),
         "APP_CONTAINERS": settings.app_containers,
+        ASKS: "true",
         "CLUSTER_ID": settings.cluster_id,
         "MESH_ID": settings.mesh_id,
         "NODE_NAME": settings.node_name,

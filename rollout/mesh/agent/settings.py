@@ -25,6 +25,9 @@ STATS_PREFIXES = "PROXY_STATS_INCLUSION_PREFIXES"
 CERTIFICATE_TTL = "SECRET_TTL"
 """How long a certificate is to hold (`24h`); unless it is set, the control plane says."""
 
+ASKS = "ASKS_FOR_CLUSTERS"
+"""Metadata of a node whose Envoy can ask for clusters when it first needs them."""
+
 IDENTITY, IDENTITY_FILE = "default", "./identity.json"
 ROOTS, ROOTS_FILE = "ROOTCA", "./roots.json"
 TOKEN, TOKEN_FILE = "token", "./token.json"

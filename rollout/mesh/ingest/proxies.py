@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from rollout.mesh.agent.settings import ASKS
 from rollout.mesh.ingest.services import Json, locality, workload
 from rollout.mesh.model.proxy import InboundPort, Proxy, ProxyType
 from rollout.mesh.model.reach import Ingress, Reach
@@ -53,6 +54,8 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
     )
     # A gateway's proxy serves many: what limits it are its Gateways' routes.
     scope = registry.scopes.of(namespace, pairs) if kind is ProxyType.SIDECAR else None
+    asks = registry.on_demand and kind is ProxyType.SIDECAR and metadata.get(ASKS) == "true"
+    usual = Reach(allow_any=registry.allow_any, on_demand=asks)
     return Proxy(
         type=kind,
         workload=workload(
@@ -67,9 +70,7 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
         locality=locality(labels)
         or registry.places.get(str(metadata.get("NODE_NAME", "")), "")
         or _own_locality(node),
-        reach=scope.reach(namespace, allow_any=registry.allow_any)
-        if scope
-        else Reach(allow_any=registry.allow_any),
+        reach=scope.reach(namespace, usual) if scope else usual,
     )
 
 

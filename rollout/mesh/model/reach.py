@@ -5,7 +5,7 @@ What Sidecar resources say, without their spelling. Proxies of equal `Reach` sha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rollout.mesh.model.hosts import wildcards
 from rollout.mesh.model.problem import Ref
@@ -36,10 +36,14 @@ class Egress:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """All that a sidecar is told; without `allow_any`, requests to other hosts go nowhere."""
+    """All that a sidecar is told; without `allow_any`, requests to other hosts go nowhere.
+
+    With `on_demand`, it is told clusters when it first needs them.
+    """
 
     egress: tuple[Egress, ...] = (Egress(frozenset({EVERYWHERE})),)
     allow_any: bool = True
+    on_demand: bool = False
     unlimited: bool = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,11 +93,11 @@ class SidecarScope:
         """Sorts the oldest first, which is in force."""
         return (self.created, self.ref.namespace, self.ref.name)
 
-    def reach(self, namespace: str, *, allow_any: bool) -> Reach:
-        """What a workload of a namespace is told, in a mesh where other hosts are (or aren't) allowed."""
-        allowed = allow_any if self.allow_any is None else self.allow_any
+    def reach(self, namespace: str, usual: Reach) -> Reach:
+        """What a workload of a namespace is told, where this is usual. What a Sidecar names, it is told unasked."""
+        allowed = usual.allow_any if self.allow_any is None else self.allow_any
         if self.egress is None:
-            return Reach(allow_any=allowed)
+            return replace(usual, allow_any=allowed)
         return Reach(tuple(_at_home(each, namespace) for each in self.egress), allowed)
 
 

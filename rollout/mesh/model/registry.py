@@ -30,7 +30,8 @@ Ports = dict[int, tuple[Endpoint, ...]]
 class Registry:
     """Services, endpoints, routes, rules and gateways, each by its identity.
 
-    With `allow_any`, requests to hosts that it does not know go where they were sent.
+    With `allow_any`, requests to hosts that it does not know go where they were sent; with `on_demand`, proxies that can
+    ask for clusters are told them when they do.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Registry:
         root_namespace: str = "istio-system",
         *,
         allow_any: bool = True,
+        on_demand: bool = False,
         mutual_tls: MutualTLS = MutualTLS.NONE,
         telemetry: MeshTelemetry | None = None,
     ) -> None:
         self.root_namespace = root_namespace
         self.allow_any = allow_any
+        self.on_demand = on_demand
         self.mutual_tls = mutual_tls
         self.peers = PeerPolicies(root_namespace)
         self.scopes = SidecarScopes(root_namespace)

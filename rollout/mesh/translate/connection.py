@@ -44,13 +44,18 @@ class Teller:
 
 
 def http_manager(
-    side: Side, teller: Teller, stat_prefix: str, routes: str | route_pb2.RouteConfiguration
+    side: Side,
+    teller: Teller,
+    stat_prefix: str,
+    routes: str | route_pb2.RouteConfiguration,
+    *,
+    on_demand: bool = False,
 ) -> Any:
-    """A connection manager with routes found by name over ADS, or given."""
+    """A connection manager with routes found by name over ADS, or given; perhaps with clusters found on demand."""
     workload = teller.reporter.workload
     manager = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix,
-        http_filters=http_filters(side, workload, secured=teller.secured),
+        http_filters=http_filters(side, workload, secured=teller.secured, on_demand=on_demand),
         server_name=names.SERVER,
         normalize_path=_TRUE,
         stream_idle_timeout=duration(0),

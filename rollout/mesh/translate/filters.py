@@ -18,7 +18,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 
 from rollout.mesh.model.service import Workload
-from rollout.mesh.translate import cors, faults, leasedfaults
+from rollout.mesh.translate import cors, faults, leasedfaults, ondemand
 from rollout.mesh.translate.callers import peer_reader, peer_writer, proof_reader, proof_writer
 from rollout.mesh.translate.resource import pack
 
@@ -35,19 +35,22 @@ class Side(Flag):
 class Filter:
     """A filter, the sides that have it and how its configuration is made; None for a slot, which gets it later.
 
-    `proved` ones are only where callers have identities.
+    `proved` ones are only where callers have identities, `asking` ones where clusters are told on demand.
     """
 
     name: str
     sides: Side
     config: Callable[[Workload], Any] | None
     proved: bool = False
+    asking: bool = False
 
 
 TABLE = (
     Filter("envoy.filters.http.header_to_metadata", Side.INBOUND, lambda _: peer_reader()),
     Filter("rollout.identity.write", Side.INBOUND, lambda _: proof_writer(), proved=True),
     Filter("rollout.identity.read", Side.INBOUND, lambda _: proof_reader(), proved=True),
+    # First, since a request that has waited begins anew.
+    Filter(ondemand.FILTER, Side.OUTBOUND, lambda _: ondemand.discovery(), asking=True),
     Filter("envoy.filters.http.header_mutation", Side.OUTBOUND | Side.GATEWAY, peer_writer),
     Filter(cors.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: cors_pb2.Cors()),
     Filter(faults.FILTER, Side.OUTBOUND | Side.GATEWAY, lambda _: fault_pb2.HTTPFault()),
@@ -61,12 +64,14 @@ TABLE = (
 )
 
 
-def http_filters(side: Side, workload: Workload, *, secured: bool = False) -> list[Any]:
+def http_filters(
+    side: Side, workload: Workload, *, secured: bool = False, on_demand: bool = False
+) -> list[Any]:
     """The filters of one side, in the table's order; `secured` where what comes in comes in mutual TLS."""
     return [
         hcm.HttpFilter(name=entry.name, typed_config=pack(entry.config(workload)))
         if entry.config is not None
         else leasedfaults.empty_slot(entry.name)
         for entry in TABLE
-        if entry.sides & side and (secured or not entry.proved)
+        if entry.sides & side and (secured or not entry.proved) and (on_demand or not entry.asking)
     ]

@@ -22,6 +22,7 @@ from google.protobuf import wrappers_pb2
 from rollout.mesh.agent.settings import INBOUND_PORT, OUTBOUND_PORT
 from rollout.mesh.model.peers import PeerMode, PeerModes
 from rollout.mesh.model.proxy import InboundPort, Proxy
+from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.service import Protocol
 from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.translate import inbound, names
@@ -39,11 +40,11 @@ _BUFFER = wrappers_pb2.UInt32Value(value=1 << 20)
 
 
 def outbound_any(
-    port: int, teller: Teller, chains: Sequence[Chain], *, http: bool, allow_any: bool
+    port: int, teller: Teller, chains: Sequence[Chain], reach: Reach, *, http: bool
 ) -> Resource:
     """What goes to a port, whatever its address: HTTP by the routes of that port, other connections by these chains.
 
-    What is neither goes where it was sent, without `allow_any` nowhere.
+    What is neither goes where it was sent, or nowhere, as the reach says.
     """
     name = f"{_ANY}_{port}"
     listener = _listener(name, _ANY, port, "OUTBOUND")
@@ -53,7 +54,7 @@ def outbound_any(
             transport_protocol="raw_buffer", application_protocols=inbound.HTTP_INSPECTED
         )
         prefix = f"outbound_{name}"
-        manager = http_manager(Side.OUTBOUND, teller, prefix, str(port))
+        manager = http_manager(Side.OUTBOUND, teller, prefix, str(port), on_demand=reach.on_demand)
         listener.filter_chains.append(lc.FilterChain(filter_chain_match=match, filters=[manager]))
         listener.listener_filters.extend((tls_inspector(), _http_inspector()))
     elif any(chain.sni for chain in chains):
@@ -63,7 +64,8 @@ def outbound_any(
         filter_chain(chain, teller) for chain in chains if not chain.everything
     )
     rest = next((filter_chain(chain, teller) for chain in chains if chain.everything), None)
-    listener.default_filter_chain.CopyFrom(rest or _anything_else(teller, allow_any=allow_any))
+    otherwise = rest or _anything_else(teller, allow_any=reach.allow_any)
+    listener.default_filter_chain.CopyFrom(otherwise)
     if listener.listener_filters:
         _wait_for_first_bytes(listener)
     return wrap(names.LISTENER, name, listener)

@@ -214,12 +214,10 @@ class Shared:
         self, port: int, reporter: Reporter, chains: tuple[Chain, ...], reach: Reach
     ) -> Resource:
         """A workload's listener for a port, whatever the address."""
-        http, allow_any = bool(self.hosts_on(port, reach)), reach.allow_any
+        http = bool(self.hosts_on(port, reach))
         return self._listener(
-            (port, reporter, chains, http, allow_any),
-            lambda: listeners.outbound_any(
-                port, self.client(reporter), chains, http=http, allow_any=allow_any
-            ),
+            (port, reporter, chains, http, reach.allow_any, reach.on_demand),
+            lambda: listeners.outbound_any(port, self.client(reporter), chains, reach, http=http),
         )
 
     def listener_to(

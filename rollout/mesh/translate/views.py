@@ -6,7 +6,7 @@ made once in a `Scope`. Knows nothing of connections or of what a proxy already 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from typing import NamedTuple
 
 from rollout.mesh.model.dirty import Dirty
@@ -19,7 +19,7 @@ from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import Service
 from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.model.traffic import DestinationPolicy
-from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
+from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names, ondemand
 from rollout.mesh.translate.gatewaylisteners import PortListener
 from rollout.mesh.translate.gatewayroutes import port_routes
 from rollout.mesh.translate.outbound import outbound_listeners
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
 
 class Scope:
-    """Clusters and endpoints as seen from a place."""
+    """Clusters and endpoints as seen from a place; `lazy` are the clusters that are told on demand."""
 
     def __init__(self, place: Place, shared: Shared) -> None:
         self._namespace, self._locality = place.namespace, place.locality
@@ -52,6 +52,7 @@ class Scope:
         self._names: dict[str, tuple[str, ...]] = {}
         self.clusters: dict[str, Resource] = {}
         self.endpoints: dict[str, Resource] = {}
+        self.lazy: set[str] = set()
         self.update(shared.registry.services)
 
     def update(self, hosts: Iterable[str]) -> Changed:
@@ -70,11 +71,24 @@ class Scope:
             found[names.ENDPOINTS] |= replace(self.endpoints, known, ready)
             if made:
                 self._names[host] = tuple(resource.name for resource in made)
+            if self._reach.on_demand:
+                found[names.CLUSTER] |= self._defer(service, known, self._names.get(host, ()))
         return found
+
+    def _defer(
+        self, service: Service | None, before: Iterable[str], now: Iterable[str]
+    ) -> set[str]:
+        """Notes which of a service's clusters can wait; answers those that could before and cannot any more."""
+        ports = ondemand.waitable(self._shared.registry, service) if service else frozenset[int]()
+        lazy = {name for name in now if int(name.split("|")[1]) in ports}
+        waited = self.lazy.intersection(before)
+        self.lazy -= waited
+        self.lazy |= lazy
+        return waited - lazy
 
     def refresh(self, hosts: set[str], destinations: Iterable[str]) -> Changed:
         """Takes up what changed of these hosts, and that routes lead elsewhere than before."""
-        if not self._reach.unlimited:
+        if not self._reach.unlimited or self._reach.on_demand:
             hosts = hosts | set(map(self._shared.registry.canonical, destinations))
         return self.update(hosts)
 
@@ -139,6 +153,11 @@ class View:
             names.SECRET: self._secrets,
             names.EXTENSION: self._faults,
         }
+
+    @property
+    def lazy(self) -> Container[str]:
+        """Clusters that are told when the proxy asks for them."""
+        return self._scope.lazy
 
     def update_clusters(self, changed: Iterable[str]) -> None:
         """Takes over what changed in the scope."""

@@ -18,7 +18,7 @@ bad one is not sent again until it changes, and the proxy keeps the last good on
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rollout.mesh.translate import names
@@ -30,6 +30,7 @@ Encode = Callable[[str, tuple[Resource, ...], tuple[str, ...]], Response]
 
 _WILDCARD_TYPES = frozenset({names.CLUSTER, names.LISTENER})
 _NOTHING: Mapping[str, Resource] = {}
+_NONE: Container[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Watched:
     """One type's part of the state."""
 
     wildcard: bool = False
+    lazy: Container[str] = frozenset()
     names: set[str] = field(default_factory=set)
     known: dict[str, str] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
@@ -65,8 +67,9 @@ class Watched:
         return self.everything or bool(waiting) or not self.greeted
 
     def wants(self, name: str) -> bool:
-        """Whether the proxy asked for it."""
-        return self.wildcard or name in self.names
+        """Whether the proxy asked for it: by name, or for all that is told unasked, or has it."""
+        unasked = self.wildcard and (name not in self.lazy or name in self.known)
+        return unasked or name in self.names
 
     def candidates(self, resources: Mapping[str, Resource]) -> Iterable[str]:
         """Names that may differ, sorted."""
@@ -76,10 +79,14 @@ class Watched:
 
 
 class Stream:
-    """A proxy's stream. `resources` is what the proxy should have; `encode` makes the bytes."""
+    """A proxy's stream. `resources` is what the proxy should have; `encode` makes the bytes.
 
-    def __init__(self, resources: Resources, encode: Encode) -> None:
+    `lazy` are the clusters that it is told only when it asks for them by name.
+    """
+
+    def __init__(self, resources: Resources, encode: Encode, lazy: Container[str] = _NONE) -> None:
         self._resources = resources
+        self._lazy = lazy
         self._encode = encode
         self._types: dict[str, Watched] = {}
         self._warming: set[str] = set()
@@ -148,9 +155,11 @@ class Stream:
             and watched.rejected.get(name) == resource.version
         )
 
-    def switch(self, resources: Resources) -> None:
+    def switch(self, resources: Resources, lazy: Container[str] = _NONE) -> None:
         """Another view: everything may differ."""
-        self._resources = resources
+        self._resources, self._lazy = resources, lazy
+        if (clusters := self._types.get(names.CLUSTER)) is not None:
+            clusters.lazy = lazy
         for watched in self._types.values():
             watched.everything = True
 
@@ -197,6 +206,7 @@ class Stream:
         )
         return Watched(
             wildcard=wildcard,
+            lazy=self._lazy if request.type_url == names.CLUSTER else _NONE,
             names=explicit,
             known=dict(request.versions),
             asked=set(explicit),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
@@ -47,9 +47,15 @@ class Limits:
 class Connection:
     """One connected proxy. Whoever changes what it should have calls `notify`."""
 
-    def __init__(self, node: Mapping[str, Any], resources: Resources, codec: Codec) -> None:
+    def __init__(
+        self,
+        node: Mapping[str, Any],
+        resources: Resources,
+        codec: Codec,
+        lazy: Container[str] = frozenset(),
+    ) -> None:
         self.node = node
-        self.stream = Stream(resources, codec.encode)
+        self.stream = Stream(resources, codec.encode, lazy)
         self.sent = self.heard = monotonic()
         self.renewed = float("-inf")
         self.wake = asyncio.Event()
@@ -60,12 +66,14 @@ class Connection:
         """The node's id."""
         return str(self.node.get("id", ""))
 
-    def notify(self, changed: Mapping[str, Any] | None, resources: Resources | None = None) -> None:
-        """These names may differ now; None with another view means that everything may."""
-        if resources is not None:
-            self.stream.switch(resources)
-        if changed:
-            self.stream.changed(changed)
+    def notify(self, changed: Mapping[str, Any]) -> None:
+        """These names may differ now."""
+        self.stream.changed(changed)
+        self.wake.set()
+
+    def switch(self, resources: Resources, lazy: Container[str] = frozenset()) -> None:
+        """It has another view now, and everything may differ."""
+        self.stream.switch(resources, lazy)
         self.wake.set()
 
     def renew(self, type_url: str, name: str, at: float) -> None:

@@ -51,8 +51,10 @@ class Backend:
     hosts: Counter[str] = field(default_factory=Counter)
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
+    received: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.received += len(await request.read())
         self.hosts[request.host] += 1
         self.headers = dict(request.headers)
         status = int(request.query.get("status", self.status))
@@ -84,6 +86,7 @@ async def control_plane(
     *,
     credential_namespaces: tuple[str, ...] = (),
     allow_any: bool = True,
+    on_demand: bool = False,
     system_namespace: str = "rollout-system",
     telemetry: MeshTelemetry | None = None,
     discovery_selectors: tuple[Object, ...] = (),
@@ -95,6 +98,7 @@ async def control_plane(
         debug_port=0,
         credential_namespaces=credential_namespaces,
         allow_any=allow_any,
+        on_demand=on_demand,
         system_namespace=system_namespace,
         telemetry=telemetry,
         discovery_selectors=discovery_selectors,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -51,23 +52,38 @@ class Scene:
     async def answers(self, name: str, wanted: int) -> bool:
         return (await self.call(name))[0] == wanted
 
+    async def counted(self) -> int:
+        """All requests, as the proxy's metrics count them."""
+        _, page = await self.pod.curl(
+            "http://127.0.0.1:15000/stats/prometheus?filter=requests_total"
+        )
+        lines = [line for line in page.splitlines() if "istio_requests_total{" in line]
+        return sum(int(line.rsplit(" ", 1)[1]) for line in lines)
+
     async def clusters(self) -> set[str]:
-        """The services that the real proxy has clusters for."""
+        """The services of its namespace that the real proxy has clusters for."""
         _, page = await self.pod.curl("http://127.0.0.1:15000/clusters")
         found = (line.split("::", 1)[0].split("|") for line in page.splitlines())
-        return {each[3].split(".")[0] for each in found if each[0] == "outbound"}
+        hosts = (each[3].split(".") for each in found if each[0] == "outbound")
+        return {host[0] for host in hosts if host[1] == self.namespace}
 
 
-@pytest.fixture
+@pytest.fixture(params=[False], ids=["all at once"])
 async def scene(
-    apiserver: ApiServer, client: Client, namespace: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    apiserver: ApiServer,
+    client: Client,
+    namespace: str,
+    tmp_path: Path,
 ) -> AsyncIterator[Scene]:
     await install_crds(client)
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(backend(name)) for name in ("one", "two")]
         for each in (one, two):
             await serve_backend(client, namespace, each)
-        plane = await stack.enter_async_context(control_plane(apiserver.kubeconfig, host="0.0.0.0"))
+        plane = await stack.enter_async_context(
+            control_plane(apiserver.kubeconfig, host="0.0.0.0", on_demand=request.param)
+        )
         labels = {"app": "app"}
         pod = await stack.enter_async_context(
             pods.pod(tmp_path, plane.port, namespace=namespace, name="app-main", labels=labels)
@@ -99,6 +115,46 @@ async def test_a_sidecar_limits_a_real_proxy_and_lets_it_go_again(scene: Scene) 
     assert await scene.clusters() == {"one", "two"}
     await scene.client.delete(SIDECAR, scene.namespace, "default")
     await until(partial(scene.answers, "two", 200), "everything is told again")
+
+
+on_demand = pytest.mark.parametrize("scene", [True], indirect=True, ids=["on demand"])
+
+
+@pods.requires
+@on_demand
+async def test_clusters_come_with_the_first_request_which_is_not_lost(scene: Scene) -> None:
+    assert await scene.clusters() == set()
+    (address,) = (await scene.client.get(SERVICE, scene.namespace, "one"))["spec"]["clusterIPs"]
+    call = partial(scene.pod.curl, "-H", "Host: one", f"http://{address}/")
+    found = await asyncio.gather(*(call() for _ in range(5)))
+    assert [status for status, _ in found] == [200] * 5
+    assert scene.one.hosts.total() == 5
+    assert await scene.clusters() == {"one"}
+    assert await scene.counted() == 5
+    (address,) = (await scene.client.get(SERVICE, scene.namespace, "two"))["spec"]["clusterIPs"]
+    body = "x" * 200_000
+    (scene.pod.directory / "body").write_text(body)
+    posted = await scene.pod.curl(
+        "-H", "Host: two", "--data-binary", f"@{scene.pod.directory / 'body'}", f"http://{address}/"
+    )
+    assert posted[0] == 200
+    assert (scene.two.hosts.total(), scene.two.received) == (1, len(body))
+    assert await scene.clusters() == {"one", "two"}
+    await scene.client.delete(SERVICE, scene.namespace, "two")
+    await until(partial(_equals, scene.clusters, {"one"}), "what is gone is given up")
+
+
+@pods.requires
+@on_demand
+async def test_a_sidecar_or_a_copy_of_requests_needs_no_first_request(scene: Scene) -> None:
+    rule = {"route": [{"destination": {"host": "one"}}], "mirror": {"host": "two"}}
+    routes = {"metadata": {"name": "one"}, "spec": {"hosts": ["one"], "http": [rule]}}
+    await create(scene.client, VIRTUAL_SERVICE, scene.namespace, routes)
+    await until(partial(_equals, scene.clusters, {"two"}), "copies cannot wait")
+    spec: dict[str, Any] = {"egress": [{"hosts": [f"./one.{scene.namespace}.svc.cluster.local"]}]}
+    limited = {"metadata": {"name": "default"}, "spec": spec}
+    await create(scene.client, SIDECAR, scene.namespace, limited)
+    await until(partial(_equals, scene.clusters, {"one", "two"}), "what it names is told")
 
 
 async def _equals(ask: Any, wanted: set[str]) -> bool:
