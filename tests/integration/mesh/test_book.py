@@ -183,7 +183,7 @@ async def test_least_request_does_without_the_slow_one(scene: Scene) -> None:
     for simple in ("ROUND_ROBIN", "RANDOM", "LEAST_REQUEST"):
         await scene.rule({"loadBalancer": {"simple": simple}})
         before = await scene.taken()
-        result = await scene.load("-c", "10", "-qps", "1000", "-t", "8s", "-jitter")
+        result = await scene.load("-c", "10", "-qps", "1000", "-t", "6s", "-jitter")
         taken = [new - old for old, new in zip(before, await scene.taken(), strict=True)]
         found[simple] = result, taken
         assert result.bad == 0
@@ -285,7 +285,7 @@ async def test_circuit_breaking(scene: Scene) -> None:
     assert 0 <= await scene.stat("upstream_rq_pending_overflow") - result.codes["503"] <= 4
     assert 0.2 <= result.bad / result.total <= 0.9
     assert await scene.stat("upstream_cx_overflow") > 0
-    await scene.rule(pool(3))
+    await scene.rule(pool(4))
     assert (await scene.load("-c", "4", "-qps", "4", "-t", "5s", "-jitter")).bad == 0
 
 
