@@ -41,6 +41,9 @@ _CULPRITS: dict[str, frozenset[str]] = {
 }
 
 
+_MOST_SUSPECTS = 1_000
+
+
 @dataclass(slots=True)
 class Client:
     """What is known of a connected proxy.
@@ -155,6 +158,8 @@ class Hub:
                 continue
             client.since = client.since or now
             client.suspects |= dirty.objects
+            if len(client.suspects) > _MOST_SUSPECTS:
+                client.suspects = set(dirty.objects)
         if regrouped:
             self._views.retain({each.proxy for each in self.clients.values()})
 

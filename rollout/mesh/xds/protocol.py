@@ -29,6 +29,7 @@ Resources = Mapping[str, Mapping[str, Resource]]
 Encode = Callable[[str, tuple[Resource, ...], tuple[str, ...]], Response]
 
 _WILDCARD_TYPES = frozenset({names.CLUSTER, names.LISTENER})
+_MOST_STALE = 10_000
 _NOTHING: Mapping[str, Resource] = {}
 _NONE: Container[str] = frozenset()
 
@@ -168,6 +169,9 @@ class Stream:
         for type_url, resource_names in changed.items():
             if (watched := self._types.get(type_url)) is not None:
                 watched.stale.update(resource_names)
+                if len(watched.stale) > _MOST_STALE:
+                    # A proxy that takes nothing for long: what there is now is fewer than what there ever was.
+                    watched.everything, watched.stale = True, set()
 
     def renew(self, type_url: str, name: str) -> None:
         """Somebody vouches for a leased resource once more: it is to be sent again."""

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from rollout.mesh.translate.resource import Resource, digest, field_bytes
 
 _TYPE_URL, _NONCE, _REMOVED = 4, 5, 6
-_REMEMBERED = 64
+_REMEMBERED, _BYTES = 64, 32 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,7 @@ class Encoder:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Response] = {}
+        self._size = 0
 
     def read(self, data: bytes) -> tuple[Request, Any | None]:
         """A request, and the node if it says one."""
@@ -99,7 +100,8 @@ class Encoder:
                 field_bytes(_NONCE, nonce.encode()),
             )
         )
-        if len(self._known) >= _REMEMBERED:
-            self._known.pop(next(iter(self._known)))
         self._known[key] = response = Response(type_url, nonce, resources, removed, body)
+        self._size += len(body)
+        while len(self._known) > _REMEMBERED or (len(self._known) > 1 and self._size > _BYTES):
+            self._size -= len(self._known.pop(next(iter(self._known))).body)
         return response

@@ -1,0 +1,36 @@
+"""What is kept of a proxy that takes nothing: bounded by the mesh as it is, whatever comes and goes meanwhile."""
+
+from __future__ import annotations
+
+from rollout.mesh.translate import names
+from rollout.mesh.translate.resource import Resource, resource
+from rollout.mesh.xds import protocol
+from rollout.mesh.xds.protocol import Stream
+from rollout.mesh.xds.wire import Encoder, Request
+
+KIND = names.CLUSTER
+
+
+def test_what_came_and_went_while_it_was_slow_is_forgotten() -> None:
+    resources: dict[str, Resource] = {"first": resource(KIND, "first", b"1")}
+    stream = Stream({KIND: resources}, Encoder().encode)
+    stream.receive(Request(type_url=KIND))
+    (unanswered,) = stream.poll()
+    for number in range(3 * protocol._MOST_STALE):
+        stream.changed({KIND: [f"passing {number}"]})
+    assert len(stream._types[KIND].stale) <= protocol._MOST_STALE
+    del resources["first"]
+    resources["last"] = resource(KIND, "last", b"1")
+    stream.changed({KIND: ["first", "last"]})
+    stream.receive(Request(type_url=KIND, nonce=unanswered.nonce))
+    sent = [(r.resources, r.removed) for r in stream.poll()]
+    assert sent == [((resources["last"],), ())]
+
+
+def test_remembered_responses_have_an_end_in_bytes() -> None:
+    encoder = Encoder()
+    body = b"x" * (8 << 20)
+    for number in range(12):
+        each = resource(KIND, str(number), body, version=str(number))
+        encoder.encode(KIND, (each,), ())
+    assert sum(len(each.body) for each in encoder._known.values()) <= 40 << 20
