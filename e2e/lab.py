@@ -37,6 +37,7 @@ INSTALL = (
     "--set", "prometheus.image=localhost/rollout/prometheus:3.15.0",
     "--set", "prometheus.scrapeInterval=2s",
     "--set", f"gateway.hostPort={GATEWAY_PORT}",
+    "--values", str(ROOT / "e2e" / "telemetry" / "values.yaml"),
 )  # fmt: skip
 
 
