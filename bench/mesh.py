@@ -97,14 +97,14 @@ class Mesh:
 
 
 @contextmanager
-def mesh(services: int, proxies: int, fleets: int) -> Iterator[Mesh]:
+def mesh(services: int, proxies: int, fleets: int, gateways: int = 0) -> Iterator[Mesh]:
     with ExitStack() as stack:
         plane = stack.enter_context(started("plane", services))
         ready = plane.hear()
         size = proxies // fleets
         began = monotonic()
         found = [
-            stack.enter_context(started("fleet", ready["port"], number * size, size))
+            stack.enter_context(started("fleet", ready["port"], number * size, size, gateways))
             for number in range(fleets)
         ]
         for fleet in found:
@@ -112,7 +112,7 @@ def mesh(services: int, proxies: int, fleets: int) -> Iterator[Mesh]:
         last = max(fleet.hear()["last"] for fleet in found)
         sleep(0.5)
         after = plane.ask(json.dumps({"do": "figures"}))
-        if after["synced"] != proxies:
+        if after["synced"] != proxies + gateways * fleets:
             raise RuntimeError(f"only {after['synced']} of {proxies} proxies are synced")
         cold = {"s": last - began, "cpu_s": after["cpu"] - ready["cpu"]}
         yield Mesh(plane, found, cold)

@@ -64,8 +64,9 @@ class Fleet:
         return kind, self._names[response.nonce]
 
 
-async def proxy(fleet: Fleet, port: int, index: int, replica: int) -> None:
+async def proxy(fleet: Fleet, port: int, node: world.Json) -> None:
     """One proxy, until its stream ends."""
+    edge = node["id"].startswith("router")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
         call = channel.stream_stream(
             _METHOD,
@@ -73,7 +74,7 @@ async def proxy(fleet: Fleet, port: int, index: int, replica: int) -> None:
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
         )()
         first = discovery_pb2.DeltaDiscoveryRequest(type_url=names.CLUSTER)
-        ParseDict(world.node(index, replica), first.node)
+        ParseDict(node, first.node)
         await call.write(first)
         await call.write(discovery_pb2.DeltaDiscoveryRequest(type_url=names.LISTENER))
         asked: dict[str, set[str]] = {names.ENDPOINTS: set(), names.ROUTES: set()}
@@ -85,6 +86,8 @@ async def proxy(fleet: Fleet, port: int, index: int, replica: int) -> None:
                 )
             )
             wanted = fleet.follow(response)
+            if edge and wanted is not None and wanted[0] == names.ROUTES:
+                wanted = (names.ROUTES, [names.gateway_routes(int(each)) for each in wanted[1]])
             if wanted is not None and (new := set(wanted[1]) - asked[wanted[0]]):
                 asked[wanted[0]] |= new
                 await call.write(
@@ -94,12 +97,11 @@ async def proxy(fleet: Fleet, port: int, index: int, replica: int) -> None:
                 )
 
 
-async def main(port: int, first: int, size: int) -> None:
+async def main(port: int, first: int, size: int, gateways: int) -> None:
     fleet = Fleet(size)
-    tasks = [
-        asyncio.ensure_future(proxy(fleet, port, number // 2, number % 2))
-        for number in range(first, first + size)
-    ]
+    nodes = [world.node(number // 2, number % 2) for number in range(first, first + size)]
+    nodes += [world.gateway_node()] * gateways
+    tasks = [asyncio.ensure_future(proxy(fleet, port, node)) for node in nodes]
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

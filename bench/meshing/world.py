@@ -104,6 +104,14 @@ def node(index: int, replica: int) -> Json:
     }
 
 
+def gateway_node() -> Json:
+    """The ingress gateway's introduction of itself."""
+    labels = {"istio": "ingressgateway"}
+    who = f"router~10.80.0.1~istio-ingressgateway-1.{ROOT_NAMESPACE}~{ROOT_NAMESPACE}.svc.cluster.local"
+    metadata = {"NAMESPACE": ROOT_NAMESPACE, "NAME": "istio-ingressgateway-1", "LABELS": labels}
+    return {"id": who, "metadata": metadata}
+
+
 def _address(second: int, index: int) -> str:
     return f"10.{second}.{index // 250}.{index % 250 + 1}"
 
