@@ -9,7 +9,7 @@ from rollout.mesh.analysis.world import World
 from rollout.mesh.inject.inject import wants_proxy
 from rollout.mesh.model.problem import Ref
 
-_LABEL = "istio-injection"
+_LABEL, _REVISION = "istio-injection", "istio.io/rev"
 
 
 def namespaces(world: World) -> Iterator[Finding]:
@@ -17,7 +17,8 @@ def namespaces(world: World) -> Iterator[Finding]:
     inhabited = {pod["metadata"]["namespace"] for pod in world.objects["Pod"]}
     for obj in world.objects["Namespace"]:
         name, labels = obj["metadata"]["name"], obj["metadata"].get("labels") or {}
-        if name in world.system or _LABEL in labels or name not in inhabited:
+        said = _LABEL in labels or _REVISION in labels
+        if name in world.system or said or name not in inhabited:
             continue
         yield Finding(
             code=Code.NOT_INJECTED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rollout.mesh.ingest.feed import ROUTING_KINDS, Feed
 from rollout.mesh.ingest.services import Json
@@ -35,8 +35,14 @@ class World:
         return frozenset(
             obj["metadata"]["name"]
             for obj in self.objects["Namespace"]
-            if (obj["metadata"].get("labels") or {}).get("istio-injection") == "enabled"
+            if _asks(obj["metadata"].get("labels") or {})
         )
+
+
+def _asks(labels: Mapping[str, str]) -> bool:
+    """By a revision's name too, since `istio-injection` takes precedence over it."""
+    word = labels.get("istio-injection")
+    return "istio.io/rev" in labels if word is None else word == "enabled"
 
 
 def _placed(obj: Json) -> Json:

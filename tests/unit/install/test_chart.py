@@ -23,6 +23,7 @@ VARIANTS = {
     "no gateway": "image=rollout:1,gateway.enabled=false,configTracking.enabled=false",
     "one namespace": "image=rollout:1,namespace=shop,includeLabelPrefix=app,clusterName=west,"
     "podAnnotations.a=b,prometheus.install=true,mesh.nodeSelector.disk=ssd,gateway.nodePort=30080",
+    "a revision": "image=rollout:1,mesh.revision=blue",
     "hooks": "image=rollout:1,loadtester.enabled=true,loadtester.programs.fortio=/usr/bin/fortio,"
     "loadtester.namespaceRegexp=^shop$,alertsSecret=chats,slack.channel=ops,"
     "eventWebhook=http://bus,noCrossNamespaceRefs=true",
@@ -43,6 +44,54 @@ def helm() -> str:
 
 def by_name(objects: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
     return {(obj["kind"], obj["metadata"]["name"]): obj for obj in objects}
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """As the API server reads a label selector."""
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    for each in selector.get("matchExpressions", ()):
+        value = labels.get(each["key"])
+        holds = {
+            "In": value in each.get("values", ()),
+            "NotIn": value not in each.get("values", ()),
+            "DoesNotExist": value is None,
+        }
+        if not holds[each["operator"]]:
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("namespace", "pod", "revisions"),
+    [
+        ({}, {}, set()),
+        ({"istio-injection": "enabled"}, {}, {"default"}),
+        ({"istio-injection": "enabled"}, {"sidecar.istio.io/inject": "false"}, set()),
+        ({"istio-injection": "enabled", "istio.io/rev": "blue"}, {}, {"default"}),
+        ({"istio-injection": "disabled"}, {"sidecar.istio.io/inject": "true"}, set()),
+        ({"istio.io/rev": "blue"}, {}, {"blue"}),
+        ({"istio.io/rev": "default"}, {}, {"default"}),
+        ({"istio.io/rev": "blue"}, {"sidecar.istio.io/inject": "false"}, set()),
+        ({}, {"sidecar.istio.io/inject": "true"}, {"default"}),
+        ({}, {"istio.io/rev": "blue"}, {"blue"}),
+        ({}, {"istio.io/rev": "blue", "sidecar.istio.io/inject": "true"}, {"blue"}),
+    ],
+)
+def test_each_pod_is_one_revisions_at_most(
+    namespace: dict[str, str], pod: dict[str, str], revisions: set[str]
+) -> None:
+    asked = []
+    for revision in ("default", "blue"):
+        found = render("rollout-system", parse_set(f"image=rollout:1,mesh.revision={revision}"))
+        config = by_name(found.objects)["MutatingWebhookConfiguration", "rollout-sidecar-injector"]
+        asked += [
+            revision
+            for webhook in config["webhooks"]
+            if selects(webhook["namespaceSelector"], namespace)
+            and selects(webhook["objectSelector"], pod)
+        ]
+    assert sorted(asked) == sorted(revisions)
 
 
 @pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
