@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rollout.api.gatewayapi.filters import (
     HTTPHeader,
     HTTPHeaderFilter,
+    HTTPPathModifier,
     HTTPRequestMirrorFilter,
     HTTPRequestRedirectFilter,
     HTTPRouteFilter,
@@ -50,6 +51,9 @@ class Filters:
             if each.request_mirror is not None:
                 self.mirrors.append((path, each.request_mirror))
         self.headers = _edits(request, response, field)
+        for part in (self.redirect, self.rewrite):
+            if part is not None and part.path is not None:
+                _check_path(part.path, field)
 
     def redirection(self, match: Match) -> Redirect | None:
         """The redirect of what a match takes."""
@@ -97,6 +101,13 @@ def _redirect_port(written: HTTPRequestRedirectFilter) -> int | None:
     if written.port is None or written.scheme is None:
         return written.port
     return None if _PORTS.get(written.scheme) == written.port else written.port
+
+
+def _check_path(modifier: HTTPPathModifier, field: str) -> None:
+    """The schema lets any text be a path; one that Envoy does not take would hold up everybody's routes."""
+    for text in (modifier.replace_full_path, modifier.replace_prefix_match):
+        if text is not None and header_value(text) is None:
+            raise Unusable(field, "the path has characters that HTTP cannot carry: use plain ASCII")
 
 
 def _prefix(match: Match) -> str:

@@ -98,6 +98,10 @@ REFUSED = {
     "a header that HTTP cannot carry": with_filter(
         "RequestHeaderModifier", requestHeaderModifier={"set": [{"name": "x", "value": "a\nb"}]}
     ),
+    "a path that HTTP cannot carry": with_filter(
+        "URLRewrite",
+        urlRewrite={"path": {"type": "ReplaceFullPath", "replaceFullPath": "/a\nb"}},
+    ),
     "no duration": {"backendRefs": [to("web")], "timeouts": {"request": "soon"}},
 }
 
