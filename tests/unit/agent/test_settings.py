@@ -28,12 +28,20 @@ def test_a_missing_variable_is_named(name: str) -> None:
     [
         ({"PROXY_CONCURRENCY": "many"}, "PROXY_CONCURRENCY='many'"),
         ({"TERMINATION_DRAIN_SECONDS": "-1"}, "TERMINATION_DRAIN_SECONDS='-1'"),
+        ({"SECRET_TTL": "1d"}, "SECRET_TTL='1d': must be hours, minutes and seconds"),
         ({"TERMINATION_DRAIN_SECONDS": "nan"}, "TERMINATION_DRAIN_SECONDS='nan'"),
     ],
 )
 def test_a_senseless_number_is_named(change: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         from_environment("sidecar", {**ENV, **change})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", 0), ("90s", 90), ("24h", 86400), ("1h2m3s", 3723)]
+)
+def test_how_long_certificates_are_to_hold(text: str, seconds: int) -> None:
+    assert from_environment("sidecar", {**ENV, "SECRET_TTL": text}).certificate_seconds == seconds
 
 
 def test_a_proxy_has_an_identity_unless_it_is_told_otherwise() -> None:
