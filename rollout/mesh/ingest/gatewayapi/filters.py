@@ -18,6 +18,7 @@ from rollout.mesh.ingest.gatewayapi.matches import Unusable
 from rollout.mesh.ingest.gatewayapi.paths import substitution
 from rollout.mesh.model.routing import HeaderEdits, Match, Redirect, Rewrite
 
+_NO_EDITS = HTTPHeaderFilter()
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -35,7 +36,7 @@ class Filters:
         self.redirect: HTTPRequestRedirectFilter | None = None
         self.rewrite: HTTPURLRewriteFilter | None = None
         known = tuple(known)
-        request = response = HTTPHeaderFilter()
+        request = response = _NO_EDITS
         seen: set[str] = set()
         for index, each in enumerate(written):
             path = f"{field}[{index}]"
@@ -50,7 +51,8 @@ class Filters:
             self.rewrite = each.url_rewrite or self.rewrite
             if each.request_mirror is not None:
                 self.mirrors.append((path, each.request_mirror))
-        self.headers = _edits(request, response, field)
+        if seen:
+            self.headers = _edits(request, response, field)
         for part in (self.redirect, self.rewrite):
             if part is not None and part.path is not None:
                 _check_path(part.path, field)
