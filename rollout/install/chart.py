@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
+from rollout.api.errors import InvalidObject
 from rollout.api.gotemplate import TemplateError
+from rollout.api.istio.meshconfig import MeshConfig
 from rollout.install import values as chart_values
 from rollout.install.chartfuncs import render_chart
 from rollout.install.errors import InstallError
@@ -46,10 +48,19 @@ def render(namespace: str, overrides: Mapping[str, Any]) -> Rendered:
     chart = _packaged("chart", "charts/rollout")
     values = chart_values.merge(load_yaml((chart / "values.yaml").read_text()), overrides)
     chart_values.check(values, json.loads((chart / "values.schema.json").read_text()))
+    _check_mesh_config(values["meshConfig"])
     objects = [obj for text in _texts(chart, values, namespace) for obj in _documents(text)]
     order = {kind: position for position, kind in enumerate(KINDS)}
     objects.sort(key=lambda obj: order[kind_of(obj)])
     return Rendered(namespace, values["mesh"]["mode"], _crds(values), objects)
+
+
+def _check_mesh_config(given: Any) -> None:
+    try:
+        MeshConfig.read(json.dumps(given))
+    except InvalidObject as invalid:
+        found = "; ".join(map(str, invalid.errors))
+        raise InstallError(f"meshConfig: {found}") from None
 
 
 def dump(rendered: Rendered) -> str:

@@ -112,10 +112,12 @@ async def pod(
     name: str,
     labels: dict[str, str],
     identity: Path | None = None,
+    drain_seconds: int = 45,
 ) -> AsyncIterator[Pod]:
     """The whole: the application listens on 8080; Envoy's admin on 15000, both inside.
 
-    With a directory of an identity, Envoy runs in it and comes by TLS.
+    With a directory of an identity, Envoy runs in it and comes by TLS. Connections of a listener that has changed go on
+    for the drain's time at most, and with them what it has counted.
     """
     with network(directory) as found:
         config = document("sidecar", namespace, name, xds_port, labels, 15000, identity)
@@ -130,7 +132,7 @@ async def pod(
                 proxy += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
             proxy += [f"/proc/self/fd/{fd}", "--config-yaml", json.dumps(config)]
             proxy += ["--concurrency", "1", "-l", "warning", "--base-id", str(os.getpid() % 10_000)]
-            proxy += ["--drain-time-s", "1", "--drain-strategy", "immediate"]
+            proxy += ["--drain-time-s", str(drain_seconds), "--drain-strategy", "immediate"]
             async with (
                 running(found, sys.executable, "-c", APPLICATION, "8080"),
                 running(found, *proxy, keep=(fd,), cwd=identity),

@@ -120,7 +120,14 @@ async def scene(
         )
         labels = {"app": "app", "version": "v7"}
         pod = await stack.enter_async_context(
-            pods.pod(directory, plane.port, namespace=namespace, name="app-main", labels=labels)
+            pods.pod(
+                directory,
+                plane.port,
+                namespace=namespace,
+                name="app-main",
+                labels=labels,
+                drain_seconds=1,
+            )
         )
         await _expose(client, namespace, pod, port)
         gateway = await stack.enter_async_context(envoy(directory, plane.port, namespace=namespace))

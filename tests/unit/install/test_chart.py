@@ -167,6 +167,12 @@ def test_an_existing_mesh_gets_only_the_controller_and_none_of_istios_crds() -> 
     assert "networking.istio.io" in {crd["spec"]["group"] for crd in bundled.crds}
 
 
+def test_a_mesh_configuration_that_the_control_plane_would_refuse_is_not_installed() -> None:
+    wrong = {"image": "localhost/rollout:1", "meshConfig": {"accessLogFile": "/var/log/x"}}
+    with pytest.raises(InstallError, match=r"meshConfig: accessLogFile: .* read-only"):
+        render("rollout-system", wrong)
+
+
 def test_webhooks_are_applied_last() -> None:
     kinds = [obj["kind"] for obj in render("a", parse_set(VARIANTS["demo"])).objects]
     assert all(kind.endswith("WebhookConfiguration") for kind in kinds[-2:])
