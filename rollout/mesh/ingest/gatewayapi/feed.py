@@ -74,7 +74,8 @@ class GatewayFeed:
             self._objects.namespaces[name] = dict(labels)
 
     def service(self, host: str, obj: Json | None) -> None:
-        """A Service came, changed or (None) went: one of a Gateway's has its address."""
+        """A Service came, changed or (None) went: one that is referred to, or a Gateway's, which has its address."""
+        self._stale |= host in self._hosts
         found = exposure.addresses_of(obj) if obj is not None and exposure.exposed_by(obj) else ()
         if found == self._objects.addresses.get(host, ()):
             return
@@ -85,8 +86,8 @@ class GatewayFeed:
             self._objects.addresses.pop(host, None)
 
     def touch(self, host: str) -> None:
-        """A Service or its endpoints changed."""
-        self._stale |= host in self._hosts
+        """The endpoints of a Service changed; those of Gateways' Services alone say anything here."""
+        self._stale |= host in self._objects.addresses
 
     def credential(self) -> None:
         """A Secret changed."""

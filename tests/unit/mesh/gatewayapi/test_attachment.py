@@ -148,3 +148,17 @@ def test_what_is_gone_is_gone() -> None:
     feed.flush()
     assert not world.registry.gateways
     assert not feed.outcome.ports
+
+
+def test_endpoints_of_backends_change_nothing_here() -> None:
+    world = resolved(*exposing(), gateway(listener()), route())
+    told: list[None] = []
+    world.feed.gateway_api.told = lambda: told.append(None)
+    labels = {"kubernetes.io/service-name": "web"}
+    metadata = {"namespace": "shop", "name": "web-1", "labels": labels}
+    world.put({"kind": "EndpointSlice", "metadata": metadata, "endpoints": [], "ports": []})
+    world.feed.flush()
+    assert not told
+    world.put(service("shop", "web", 8080))
+    world.feed.flush()
+    assert len(told) == 1
