@@ -22,6 +22,17 @@ class Spread(NamedTuple):
     known: bool = False
 
 
+def size(*, struck: int, bad: int) -> float:
+    """How many bad requests one cause makes, at most: the mean of the `struck` blocks that had any of the `bad` ones.
+
+    It is what no bad requests at all say something about: of n requests with a share s, in clusters of any sizes with the
+    mean m, none is bad with the probability exp(-n s / m). Raised by the error that so few blocks leave.
+    """
+    if not struck:
+        return LEAST
+    return min(1 + (bad / struck - 1) * (1 + 1 / math.sqrt(struck)), MOST)
+
+
 def estimate(*, blocks: int, total: int, bad: int, squares: float) -> Spread:
     """The dispersion of `bad` of `total` requests; `squares` is the sum over blocks of bad^2 / total.
 

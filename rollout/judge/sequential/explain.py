@@ -145,7 +145,7 @@ def _kept(state: SharesState, config: Shares, verdict: Verdict) -> Explanation:
         ),
         evidence=_plain(shares.kept_evidence(state, config, edge)),
         bound=1 / config.beta,
-        dispersion=factor,
+        dispersion=shares.discount(state, edge),
         more=None if None in needs.values() else max(each or 0 for each in needs.values()),
         asymptotic=False,
     )

@@ -12,6 +12,8 @@ BREACH = (1.5, 2.0, 5.0, 20.0)
 """The alternatives to the limit, as multiples of it."""
 _MOST_SHARE = 0.99
 _BEST = 0.2
+_NONE = 0.1
+"""The part of the stake that is on "no bad request at all"."""
 
 
 def breach_gains(limit: float, bad: int, total: int) -> tuple[float, ...]:
@@ -31,6 +33,22 @@ def tolerated(share: float, tolerance: float, odds: float) -> float:
     """The share of bad requests from which a canary is too bad to promote, when the primary has `share`."""
     wider = odds * share / (1 + share * (odds - 1)) if odds > 1 else share
     return min(max(share + tolerance, wider), _MOST_SHARE)
+
+
+def within(
+    share: float, too_bad: float, bad: int, total: int, *, factor: float = 1.0, size: float = 1.0
+) -> float:
+    """The log of the evidence against `share >= too_bad`: the mean of two stakes.
+
+    One on the primary's `share`, discounted by the dispersion `factor`; one on no bad request at all, which is lost with
+    the first, and which clusters discount by no more than their mean `size`.
+    """
+    counted = kept(share, too_bad, bad, total) / factor + math.log(1 - _NONE)
+    if bad:
+        return counted
+    none = -total * math.log(1 - too_bad) / size + math.log(_NONE)
+    most = max(counted, none)
+    return most + math.log(math.exp(counted - most) + math.exp(none - most))
 
 
 def kept(share: float, too_bad: float, bad: int, total: int) -> float:

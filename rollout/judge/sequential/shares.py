@@ -93,6 +93,7 @@ def _edges(
                 edge.primary + (usual if canary else 0),
                 edge.history + (bad if closed else 0),
                 edge.squares + (bad * bad / closed if closed else 0.0),
+                edge.struck + (1 if closed and bad else 0),
                 0 if closed else bad,
             )
         )
@@ -189,12 +190,23 @@ def kept_evidence(state: SharesState, config: Shares, edge: int) -> float:
         return 0.0
     # Most edges of a quick service never have a slow request; this is what the rest comes to for them.
     if not (of.history or of.primary or of.canary or of.open):
-        return limits.kept(0.0, _capped(config, edge, config.tolerance), 0, requests)
+        return limits.within(0.0, _capped(config, edge, config.tolerance), 0, requests)
     factor = spread(state, edge).factor
     share, too_bad = too_bad_from(state, config, edge, factor)
     if share >= too_bad:
         return 0.0
-    return limits.kept(share, too_bad, of.canary - step.canary.bad[edge], requests) / factor
+    bad = of.canary - step.canary.bad[edge]
+    size = dispersion.size(struck=of.struck, bad=of.history)
+    return limits.within(share, too_bad, bad, requests, factor=factor, size=min(size, factor))
+
+
+def discount(state: SharesState, edge: int) -> float:
+    """By how much clusters discount the evidence for a promotion: by their usual size, until the canary has had one."""
+    of = state.edges[edge]
+    factor = spread(state, edge).factor
+    if of.canary - state.step.canary.bad[edge]:
+        return factor
+    return min(factor, dispersion.size(struck=of.struck, bad=of.history))
 
 
 def too_bad_from(

@@ -19,7 +19,7 @@ class Edge(NamedTuple):
     """What is kept of one edge. `canary`, `primary`: bad requests since the canary has traffic.
 
     `history`: the primary's bad requests in completed blocks, those before included; `squares`: the sum of
-    bad^2 / total over these blocks; `open`: its bad requests in the open block.
+    bad^2 / total over these blocks; `struck`: how many of them had any; `open`: its bad requests in the open block.
     """
 
     track: Track
@@ -27,6 +27,7 @@ class Edge(NamedTuple):
     primary: int = 0
     history: int = 0
     squares: float = 0.0
+    struck: int = 0
     open: int = 0
 
 

@@ -15,7 +15,7 @@ from rollout.judge.sequential.counts import Arm
 from rollout.judge.sequential.state import Edge, MeanState, SharesState, State, Totals
 from rollout.judge.sequential.track import Track
 
-VERSION = 1
+VERSION = 2
 Json: TypeAlias = dict[str, Any]
 
 
@@ -55,7 +55,7 @@ def to_dict(state: State) -> Json:
 def _edge(edge: Edge) -> Json:
     return {
         "bad": [edge.canary, edge.primary],
-        "past": [edge.history, edge.squares, edge.open],
+        "past": [edge.history, edge.squares, edge.struck, edge.open],
         "track": _track(edge.track),
     }
 
@@ -110,9 +110,9 @@ def _shares(written: Mapping[str, Any]) -> SharesState:
 
 def _read_edge(edge: Mapping[str, Any]) -> Edge:
     canary, primary = map(int, edge["bad"])
-    history, squares, pending = edge["past"]
+    history, squares, struck, pending = edge["past"]
     track = _read_track(edge["track"])
-    return Edge(track, canary, primary, int(history), float(squares), int(pending))
+    return Edge(track, canary, primary, int(history), float(squares), int(struck), int(pending))
 
 
 def _read_track(track: Sequence[Any]) -> Track:

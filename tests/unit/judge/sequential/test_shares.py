@@ -126,6 +126,16 @@ def test_an_edge_that_most_requests_exceed_is_not_compared() -> None:
     assert state.watched == (1, 2)
 
 
+def test_one_burst_of_the_primary_does_not_hold_a_spotless_canary_up_for_long() -> None:
+    past = [Tick.of((0, 0), (bad, 500)) for bad in (20, 1, 0, 1, 0, 0, 1, 0, 1, 0) * 4]
+    spotless = Tick.of((0, 50), (0, 450))
+    state = after(RATE, *past[:20], *[spotless] * 70)
+    assert verdict(state, RATE) is Verdict.NOT_WORSE
+    # With the first failure the stake on none is lost, and the clusters' variance counts.
+    state = after(RATE, *past[:20], Tick.of((1, 50), (0, 450)), *[spotless] * 69)
+    assert verdict(state, RATE) is Verdict.UNDECIDED
+
+
 @pytest.mark.parametrize(
     ("limit", "burst", "expected"),
     [
