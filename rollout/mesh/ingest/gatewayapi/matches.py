@@ -71,6 +71,6 @@ def _path(written: HTTPPathMatch, field: str) -> StringMatch:
 def _string(kind: str, value: str, field: str) -> StringMatch:
     if kind != _REGEX:
         return StringMatch(MatchKind.EXACT, value)
-    if fault := regex_fault(value):
+    if fault := regex_fault(value) if value else "is empty":
         raise Unusable(field, f"{fault}: write an RE2 expression")
     return StringMatch(MatchKind.REGEX, value)
