@@ -7,7 +7,6 @@ spans from the moment when a change is known, by way of the push, to what the pr
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import resource
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import structlog
 
 from bench.meshing import world
+from rollout.kube.collector import spare_what_stays
 from rollout.mesh.hub import Hub
 from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.metrics import Metrics
@@ -128,8 +128,7 @@ class Plane:
 async def main(services: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     plane = Plane(services)
-    gc.collect()
-    gc.freeze()
+    spare_what_stays()
     server = Server(plane.hub)
     port = await server.start("127.0.0.1:0")
     pushing = asyncio.ensure_future(plane.pusher.run())

@@ -33,6 +33,7 @@ class _Sparing:
 
 
 def spare_what_stays() -> None:
-    """From now on, full collections of this process leave out what survived one before; may be called twice."""
+    """Set aside what is there now, and from now on what survives a full collection; may be called again."""
     if not any(isinstance(each, _Sparing) for each in gc.callbacks):
         gc.callbacks.append(_Sparing())
+    gc.collect()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +18,7 @@ from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
+from rollout.kube.collector import spare_what_stays
 from rollout.kube.events import EventRecorder
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
@@ -247,9 +247,7 @@ class ControlPlane:
         await self.cache.synced()
         self._synced = True
         self._push()
-        # What has been read stays: the collector needn't look at it again and again.
-        gc.collect()
-        gc.freeze()
+        spare_what_stays()
         group.create_task(self._pusher.run())
         group.create_task(self._status.run())
         group.create_task(self._ingresses.run())
