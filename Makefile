@@ -37,6 +37,10 @@ test: lint ## Every test that needs no cluster, those on a real API server, Envo
 	@$(PY) -m e2e.cluster build kubernetes prometheus fortio helm
 	.venv/bin/pytest -q -n 3 --dist loadgroup tests
 
+.PHONY: test-bad-input
+test-bad-input: venv ## 5,000 spoilt VirtualServices, DestinationRules and Gateways, and what others keep
+	EXAMPLES=5000 .venv/bin/pytest -q --timeout 1200 tests/property/mesh/test_mutated.py
+
 .PHONY: e2e
 e2e: venv ## The scenarios on the real cluster, the demo's first
 	.venv/bin/pytest -q --timeout 600 -m "not alone" -n 3 e2e
