@@ -9,8 +9,8 @@ import re
 
 _SCOPED = re.compile(r"^(# (?:TYPE|HELP) )?envoy_(?:[A-Za-z0-9_]*?_)?(istio_[A-Za-z0-9_]*)(.*)$")
 
-# What is not there Envoy writes as a dash; of flags it says that there are none.
-_NOTHING = re.compile(r'(?<!response_flags)="-"')
+# What is not there Envoy writes as a dash or not at all; of flags a dash says that there are none.
+_NOTHING = re.compile(r'(?<!response_flags)="-?"')
 
 
 def build(version: str) -> str:

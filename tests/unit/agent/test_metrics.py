@@ -44,9 +44,9 @@ def test_a_label_that_mentions_a_mesh_series_is_left_alone() -> None:
 
 
 def test_what_is_not_there_is_unknown() -> None:
-    line = 'envoy_mesh_istio_requests_total{source_app="-",response_flags="-",a_principal="-"} 1'
+    line = 'envoy_mesh_istio_requests_total{source_app="-",response_flags="-",a_principal="-",b_app=""} 1'
     page = f"# TYPE envoy_mesh_istio_requests_total counter\n{line}\n"
-    labels = 'source_app="unknown",response_flags="-",a_principal="unknown"'
+    labels = 'source_app="unknown",response_flags="-",a_principal="unknown",b_app="unknown"'
     expected = f"istio_requests_total{{{labels}}} 1"
     assert rewrite(page).splitlines()[1] == expected
 
