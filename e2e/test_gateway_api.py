@@ -37,7 +37,7 @@ def install_gateway_api(lab: Lab) -> None:
     there = lab.kubectl.run("get", "crds", "--ignore-not-found", "-o", "name", *names).split()
     if len(there) == len(CRDS):
         return
-    directory = module_directory("parts", "sigs.k8s.io/gateway-api@v1.4.0") / "config/crd/standard"
+    directory = module_directory("conformance", "sigs.k8s.io/gateway-api") / "config/crd/standard"
     files = [directory / f"gateway.networking.k8s.io_{name}.yaml" for name in CRDS]
     lab.kubectl.run("apply", "--server-side", *(arg for f in files for arg in ("-f", str(f))))
 

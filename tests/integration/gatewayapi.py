@@ -19,7 +19,7 @@ from rollout.kube.client import Client
 from rollout.kube.objects import Object
 from tests.integration.crds import installed
 
-_MODULE = "sigs.k8s.io/gateway-api@v1.4.0"
+_MODULE = "sigs.k8s.io/gateway-api"
 
 
 _ROUTES = (HTTP_ROUTE, GRPC_ROUTE)
@@ -29,7 +29,7 @@ GATEWAYS = (GATEWAY_CLASS, KUBERNETES_GATEWAY, REFERENCE_GRANT)
 @cache
 def route_crds(channel: str = "standard", kinds: tuple[Kind, ...] = _ROUTES) -> tuple[Object, ...]:
     """Of HTTPRoute and GRPCRoute, unless others are asked for."""
-    directory = module_directory("parts", _MODULE) / "config" / "crd" / channel
+    directory = module_directory("conformance", _MODULE) / "config" / "crd" / channel
     return tuple(
         yaml.safe_load((directory / f"{kind.group}_{kind.plural}.yaml").read_text())
         for kind in kinds
