@@ -14,7 +14,7 @@ from datetime import timedelta
 import structlog
 
 from rollout.api.chaos import LEASE_LABEL
-from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE
+from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE, VIRTUAL_SERVICE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -189,7 +189,8 @@ class ControlPlane:
         with self.metrics.push_time.time():
             self.hub.push()
         self.metrics.services.set(len(self.registry.services))
-        self.metrics.virtual_services.set(len(self.registry.tables))
+        written = sum(ref.kind == VIRTUAL_SERVICE.kind for ref in self.registry.tables)
+        self.metrics.virtual_services.set(written)
         self._trigger_statuses()
 
     def _trigger_statuses(self) -> None:
