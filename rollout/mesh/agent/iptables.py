@@ -20,13 +20,14 @@ from rollout.mesh.agent.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Envoy's connections to its own application carry this source, so that they don't come back to Envoy.
 BYPASS = {4: "127.0.0.6/32", 6: "::6/128"}
 LOOPBACK = {4: "127.0.0.1/32", 6: "::1/128"}
 OWN_PORTS = (AGENT_PORT, READINESS_PORT, PROMETHEUS_PORT)
 SECONDS = 30
+IN_PORTS, OUT_RANGES = "INCLUDE_INBOUND_PORTS", "INCLUDE_OUTBOUND_IP_RANGES"
 
 
 class RulesError(ValueError):
@@ -34,11 +35,17 @@ class RulesError(ValueError):
 
 
 class Exclusions(NamedTuple):
-    """What is not intercepted, from the pod's `traffic.sidecar.istio.io/` annotations."""
+    """What is not intercepted, from the pod's `traffic.sidecar.istio.io/` annotations.
+
+    Where `only_` names ports or ranges (None: all), others are not; outbound ports of `also_` are in any case.
+    """
 
     inbound_ports: tuple[int, ...] = ()
     outbound_ports: tuple[int, ...] = ()
     outbound_ranges: tuple[str, ...] = ()
+    only_inbound_ports: tuple[int, ...] | None = None
+    only_outbound_ranges: tuple[str, ...] | None = None
+    also_outbound_ports: tuple[int, ...] = ()
     families: tuple[int, ...] = (4,)
 
 
@@ -49,6 +56,9 @@ def from_environment(env: Mapping[str, str]) -> Exclusions:
         inbound_ports=_ports(env, "EXCLUDE_INBOUND_PORTS"),
         outbound_ports=_ports(env, "EXCLUDE_OUTBOUND_PORTS"),
         outbound_ranges=_ranges(env, "EXCLUDE_OUTBOUND_IP_RANGES"),
+        only_inbound_ports=_ports(env, IN_PORTS) if IN_PORTS in env else None,
+        only_outbound_ranges=_ranges(env, OUT_RANGES) if OUT_RANGES in env else None,
+        also_outbound_ports=_ports(env, "INCLUDE_OUTBOUND_PORTS"),
         families=(4, 6) if any(":" in ip for ip in ips) else (4,),
     )
 
@@ -91,8 +101,17 @@ def _inbound(exclusions: Exclusions) -> list[str]:
     ports = (*OWN_PORTS, *exclusions.inbound_ports)
     return [
         *(f"-A ISTIO_INBOUND -p tcp --dport {port} -j RETURN" for port in ports),
-        "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT",
+        *_to(
+            "-A ISTIO_INBOUND -p tcp", "--dport", exclusions.only_inbound_ports, "ISTIO_IN_REDIRECT"
+        ),
     ]
+
+
+def _to(head: str, option: str, only: Sequence[object] | None, target: str) -> list[str]:
+    """Everything to a chain, or what is named only."""
+    if only is None:
+        return [f"{head} -j {target}"]
+    return [f"{head} {option} {each} -j {target}" for each in only]
 
 
 def _outbound(exclusions: Exclusions, family: int) -> list[str]:
@@ -113,7 +132,11 @@ def _outbound(exclusions: Exclusions, family: int) -> list[str]:
         for cidr in exclusions.outbound_ranges
         if ipaddress.ip_network(cidr).version == family
     ]
-    return [*lines, f"{out} -j ISTIO_REDIRECT"]
+    lines += _to(f"{out} -p tcp", "--dport", exclusions.also_outbound_ports, "ISTIO_REDIRECT")
+    only = exclusions.only_outbound_ranges
+    if only is not None:
+        only = tuple(each for each in only if ipaddress.ip_network(each).version == family)
+    return [*lines, *_to(out, "-d", only, "ISTIO_REDIRECT")]
 
 
 def _run(arguments: list[str], text: str) -> str:

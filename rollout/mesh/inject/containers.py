@@ -50,6 +50,13 @@ VOLUMES: tuple[Json, ...] = (
 )
 
 
+_INCLUSIONS = {
+    "INCLUDE_INBOUND_PORTS": "traffic.sidecar.istio.io/includeInboundPorts",
+    "INCLUDE_OUTBOUND_PORTS": "traffic.sidecar.istio.io/includeOutboundPorts",
+    "INCLUDE_OUTBOUND_IP_RANGES": "traffic.sidecar.istio.io/includeOutboundIPRanges",
+}
+
+
 def init_container(config: InjectionConfig, annotations: Json) -> Json:
     """Sets the interception rules once, before anything else of the pod runs."""
     exclusions = [
@@ -57,13 +64,19 @@ def init_container(config: InjectionConfig, annotations: Json) -> Json:
         for variable, annotation in _EXCLUSIONS.items()
         if annotations.get(annotation)
     ]
+    # An empty one means nothing at all.
+    inclusions = [
+        {"name": variable, "value": annotations[annotation]}
+        for variable, annotation in _INCLUSIONS.items()
+        if annotations.get(annotation, "*") != "*"
+    ]
     return {
         "name": INIT,
         "image": config.image,
         "imagePullPolicy": config.image_pull_policy,
         "command": ["rollout"],
         "args": ["agent", "iptables"],
-        "env": [_field("INSTANCE_IPS", "status.podIPs"), *exclusions],
+        "env": [_field("INSTANCE_IPS", "status.podIPs"), *exclusions, *inclusions],
         "resources": {
             "requests": {"cpu": "10m", "memory": "32Mi"},
             "limits": {"memory": "128Mi"},

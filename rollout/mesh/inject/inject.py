@@ -10,6 +10,7 @@ from typing import Any
 
 from rollout.mesh.agent.settings import AGENT_PORT
 from rollout.mesh.inject import containers, gateway, probes, workload
+from rollout.mesh.inject.annotations import tailored
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.proxyconfig import proxy_config
 
@@ -46,6 +47,7 @@ def inject(pod: Json, namespace: str, config: InjectionConfig) -> list[Json]:
     metadata, spec = pod.get("metadata", {}), pod["spec"]
     annotations, labels = metadata.get("annotations") or {}, metadata.get("labels") or {}
     owner = workload.workload_of(pod, namespace)
+    config = tailored(config, annotations)
     if gateway.wanted(annotations):
         return _gateway(spec, annotations, labels, owner, config)
     inits, apps, app_probes = _rewritten(spec, annotations)

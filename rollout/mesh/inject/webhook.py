@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rollout.kube.admission import AdmissionResponse, Handler
 from rollout.kube.objects import Object
+from rollout.mesh.inject import annotations as annotations_
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.inject import inject
 from rollout.mesh.inject.proxyconfig import proxy_config
@@ -22,7 +23,8 @@ def handlers(config: InjectionConfig) -> dict[str, Handler]:
         pod = request.get("object") or {}
         patch = inject(pod, namespace, config)
         annotations = pod.get("metadata", {}).get("annotations") or {}
-        warnings = proxy_config(annotations).warnings if patch else ()
+        unfollowed = (*proxy_config(annotations).warnings, *annotations_.warnings(annotations))
+        warnings = unfollowed if patch else ()
         return AdmissionResponse(patch=patch, warnings=warnings)
 
     return {PATH: review}

@@ -86,3 +86,28 @@ def test_ipv6_only_where_the_pod_has_it(ips: str, families: tuple[int, ...]) -> 
 def test_an_annotation_that_makes_no_sense_is_named(name: str, value: str) -> None:
     with pytest.raises(RulesError, match=name):
         from_environment({name: value})
+
+
+def test_only_what_is_included_is_intercepted() -> None:
+    text = rules(
+        from_environment({
+            "INCLUDE_INBOUND_PORTS": "80,90", "INCLUDE_OUTBOUND_IP_RANGES": "10.0.0.0/8,fd00::/8",
+            "INCLUDE_OUTBOUND_PORTS": "5432",
+        })
+    )  # fmt: skip
+    lines = text.splitlines()
+    assert [line for line in lines if "ISTIO_INBOUND" in line and "IN_REDIRECT" in line] == [
+        "-A ISTIO_INBOUND -p tcp --dport 80 -j ISTIO_IN_REDIRECT",
+        "-A ISTIO_INBOUND -p tcp --dport 90 -j ISTIO_IN_REDIRECT",
+    ]
+    assert [line for line in lines if line.endswith("-j ISTIO_REDIRECT")] == [
+        "-A ISTIO_OUTPUT -p tcp --dport 5432 -j ISTIO_REDIRECT",
+        "-A ISTIO_OUTPUT -d 10.0.0.0/8 -j ISTIO_REDIRECT",
+    ]
+
+
+def test_nothing_is_included_where_a_list_is_empty() -> None:
+    text = rules(from_environment({"INCLUDE_INBOUND_PORTS": "", "INCLUDE_OUTBOUND_IP_RANGES": ""}))
+    inwards = [line for line in text.splitlines() if line.startswith("-A ISTIO_INBOUND")]
+    assert all(line.endswith("-j RETURN") for line in inwards)
+    assert "-j ISTIO_REDIRECT" not in text
