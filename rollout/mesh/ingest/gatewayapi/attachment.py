@@ -110,7 +110,7 @@ def _tried(host: str, by_host: Mapping[str, list[RouteReading]]) -> tuple[Route,
     seen: set[Ref] = set()
     routes: list[Route] = []
     for pattern in dict.fromkeys((host, *wildcards(host))):
-        fresh = [each for each in by_host.get(pattern, ()) if each.ref not in seen]
-        seen.update(each.ref for each in fresh)
-        routes += ordered(fresh)
+        if fresh := [each for each in by_host.get(pattern, ()) if each.ref not in seen]:
+            seen.update(each.ref for each in fresh)
+            routes += ordered(fresh)
     return tuple(routes)

@@ -54,6 +54,9 @@ class GatewayFeed:
         """An object came, changed or (None) went; one that cannot be read counts as gone."""
         held, model = self._held[ref.kind]
         held.pop(ref, None)
+        self._objects.forget(ref)
+        if model is ReferenceGrant:
+            self._objects.readings.clear()
         self.unreadable.pop(ref, None)
         self._stale = True
         if obj is None:
@@ -75,7 +78,9 @@ class GatewayFeed:
 
     def service(self, host: str, obj: Json | None) -> None:
         """A Service came, changed or (None) went: one that is referred to, or a Gateway's, which has its address."""
-        self._stale |= host in self._hosts
+        if host in self._hosts:
+            self._stale = True
+            self._forget_routes_to(host)
         found = exposure.addresses_of(obj) if obj is not None and exposure.exposed_by(obj) else ()
         if found == self._objects.addresses.get(host, ()):
             return
@@ -84,6 +89,11 @@ class GatewayFeed:
             self._objects.addresses[host] = found
         else:
             self._objects.addresses.pop(host, None)
+
+    def _forget_routes_to(self, host: str) -> None:
+        for route in self._objects.routes:
+            if host in _backends(route):
+                self._objects.forget(Ref(route.kind, route.namespace, route.name))
 
     def touch(self, host: str) -> None:
         """The endpoints of a Service changed; those of Gateways' Services alone say anything here."""
@@ -124,8 +134,13 @@ class GatewayFeed:
             yield service_host(root, exposure.service_name(ref.namespace, ref.name))
         yield from self._services_of_routes()
         for route in self._objects.routes:
-            for reference in _references(route):
-                yield service_host(reference.namespace or route.namespace, reference.name)
+            yield from _backends(route)
+
+
+def _backends(route: HTTPRoute | GRPCRoute) -> Iterable[str]:
+    """The hosts that a route leads to."""
+    for reference in _references(route):
+        yield service_host(reference.namespace or route.namespace, reference.name)
 
 
 def _references(route: HTTPRoute | GRPCRoute) -> Iterable[ObjectReference]:

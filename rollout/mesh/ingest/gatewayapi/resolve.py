@@ -40,7 +40,10 @@ from rollout.mesh.model.service import service_host
 
 @dataclass(slots=True, kw_only=True)
 class Objects:
-    """The objects as parsed; `namespaces` are the labels of each, `addresses` those of Gateways' Services by host."""
+    """The objects as parsed; `namespaces` are the labels of each, `addresses` those of Gateways' Services by host.
+
+    `readings` are those of routes that nothing has changed about since, by whether their backends need grants.
+    """
 
     classes: dict[Ref, GatewayClass] = field(default_factory=dict)
     gateways: dict[Ref, Gateway] = field(default_factory=dict)
@@ -49,6 +52,12 @@ class Objects:
     grants: dict[Ref, ReferenceGrant] = field(default_factory=dict)
     namespaces: dict[str, Labels] = field(default_factory=dict)
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    readings: dict[tuple[Ref, bool], RouteReading] = field(default_factory=dict)
+
+    def forget(self, ref: Ref) -> None:
+        """A route, or something that it refers to, has changed."""
+        for needing in (True, False):
+            self.readings.pop((ref, needing), None)
 
     @property
     def routes(self) -> list[HTTPRoute | GRPCRoute]:
@@ -90,8 +99,12 @@ def _readings(
         parents = tuple(
             parent for parent in each.spec.parent_refs if wanted(_parent(parent, each.namespace))
         )
-        if parents:
-            found.append(replace(http_route(each, registry.services, grants), parents=parents))
+        if not parents:
+            continue
+        key = (Ref(each.kind, each.namespace, each.name), grants is not NEEDLESS)
+        if key not in objects.readings:
+            objects.readings[key] = http_route(each, registry.services, grants)
+        found.append(replace(objects.readings[key], parents=parents))
     return sorted(found, key=lambda reading: reading.age)
 
 

@@ -13,12 +13,14 @@ from tests.unit.mesh.gatewayapi.objects import (
     exposing,
     gateway,
     gateway_status,
+    grant,
     listener,
     namespace,
     resolved,
     route,
     route_said,
     service,
+    to,
 )
 
 Json = dict[str, Any]
@@ -162,3 +164,19 @@ def test_endpoints_of_backends_change_nothing_here() -> None:
     world.put(service("shop", "web", 8080))
     world.feed.flush()
     assert len(told) == 1
+
+
+def test_what_was_read_stays_until_something_about_it_changes() -> None:
+    elsewhere = route({"backendRefs": [to("web", namespace="other")]}, name="far")
+    world = resolved(service("other", "web"), gateway(listener()), route(), elsewhere)
+    assert route_said(world, "far")[0]["ResolvedRefs"] == "!RefNotPermitted"
+    world.put(grant("shop", "other", target={"kind": "Service"}))
+    world.feed.flush()
+    assert route_said(world, "far")[0]["ResolvedRefs"] == "ResolvedRefs"
+    world.put(service("other", "web", 81))
+    world.feed.flush()
+    assert route_said(world, "far")[0]["ResolvedRefs"] == "!BackendNotFound"
+    world.put(route({"backendRefs": [to("web", 81, namespace="other")]}, name="far"))
+    world.feed.flush()
+    assert route_said(world, "far")[0]["ResolvedRefs"] == "ResolvedRefs"
+    assert route_said(world)[0]["ResolvedRefs"] == "ResolvedRefs"
