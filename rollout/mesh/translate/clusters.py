@@ -143,10 +143,12 @@ def _application(to: str) -> Any:
 def sidecar_clusters() -> list[Resource]:
     """The fixed clusters: traffic to unknown addresses, outwards and inwards, and traffic that must go nowhere."""
     inwards = _original_destination(names.INBOUND_PASSTHROUGH)
+    inwards.metadata.CopyFrom(service_metadata("", names.INBOUND_PASSTHROUGH, "", ""))
     inwards.upstream_bind_config.source_address.CopyFrom(
         address_pb2.SocketAddress(address=_INBOUND_SOURCE, port_value=0)
     )
     outwards = _original_destination(names.PASSTHROUGH)
+    outwards.metadata.CopyFrom(service_metadata("", names.PASSTHROUGH, "", ""))
     speak(outwards, Protocol.AUTO)
     found = (outwards, inwards, _black_hole())
     return [wrap(names.CLUSTER, cluster.name, cluster) for cluster in found]
@@ -159,7 +161,10 @@ def router_clusters() -> list[Resource]:
 
 def _black_hole() -> Any:
     return cluster_pb2.Cluster(
-        name=names.BLACK_HOLE, type=cluster_pb2.Cluster.STATIC, connect_timeout=_CONNECT_TIMEOUT
+        name=names.BLACK_HOLE,
+        type=cluster_pb2.Cluster.STATIC,
+        connect_timeout=_CONNECT_TIMEOUT,
+        metadata=service_metadata("", names.BLACK_HOLE, "", ""),
     )
 
 

@@ -222,6 +222,8 @@ async def test_access_logs_in_istios_text_of_requests_and_connections(
             return any("PassthroughCluster" in line for line in found.sidecar_lines())
 
         await until(passed, "a connection to an unknown address is logged")
+        about = {"destination_service_name": "PassthroughCluster"}
+        await found.series("istio_tcp_connections_opened_total", "source", **about)
 
 
 @pytest.mark.parametrize("kind", ["otlp", "zipkin"])
