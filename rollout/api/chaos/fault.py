@@ -270,7 +270,9 @@ class Fault(Model):
                 yield Problem(f"{name}.percentage.value", "is 0", "give more, or remove it")
         if self.match and not self.in_mesh:
             yield Problem(
-                "match", "means nothing for pods and certificates", "remove it, or add a fault of requests"
+                "match",
+                "means nothing for pods and certificates",
+                "remove it, or add a fault of requests",
             )
 
 
