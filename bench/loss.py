@@ -1,8 +1,8 @@
 """What callers notice of the mesh on the real cluster: requests lost while everything changes, and what proxies add.
 
-`python -m bench.loss [SECONDS]` on the local cluster, where rollout is installed. First 500 requests a second through the
+`python -m bench.loss [SECONDS [QUIET]]` on the local cluster, where rollout is installed. First 500 requests a second through the
 gateway and a sidecar while routes change each second, the control plane is replaced, pods roll and the root is changed,
-all at the same time; then the same rate for 60 s without any of it, beside the application alone. The last line is one
+all at the same time; then the same rate for QUIET seconds (60) without any of it, beside the application alone. The last line is one
 JSON object with the figures and the goals that were missed.
 """
 
@@ -51,7 +51,7 @@ async def disturbed(lab: Lab, seconds: int) -> dict[str, Any]:
     async with await Client.connect(str(lab.kubectl.kubeconfig)) as client:
         disturber = Disturber(client, SYSTEM)
         with steady_load(
-            lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=16
+            lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=64
         ) as load:
             await asyncio.sleep(2)
             going = (disturber.routes(), disturber.pods(), disturber.control_plane())
@@ -70,13 +70,13 @@ async def disturbed(lab: Lab, seconds: int) -> dict[str, Any]:
     }
 
 
-def calm(lab: Lab, url: str, host: str) -> dict[str, float]:
+def calm(lab: Lab, seconds: int, url: str, host: str) -> dict[str, float]:
     """Milliseconds of requests from within the cluster, at the same rate."""
     command = ["fortio", "load", "-quiet", "-uniform", "-nocatchup", "-c", "16", "-qps", str(RATE)]
-    command += ["-t", f"{QUIET_SECONDS}s", "-p", "50,99", "-r", "0.00001", "-json", "-"]
+    command += ["-t", f"{seconds}s", "-p", "50,99", "-r", "0.00001", "-json", "-"]
     printed = lab.kubectl.run(
         "exec", "-n", NAMESPACE, "caller", "-c", "fortio", "--",
-        *command, "-H", f"Host: {host}", url, timeout=QUIET_SECONDS + 60,
+        *command, "-H", f"Host: {host}", url, timeout=seconds + 60,
     )  # fmt: skip
     found = json.loads(printed)
     assert set(found["RetCodes"]) == {"200"}, found["RetCodes"]
@@ -86,12 +86,12 @@ def calm(lab: Lab, url: str, host: str) -> dict[str, float]:
     return {"p50": named[50] * 1000, "p99": named[99] * 1000, "qps": found["ActualQPS"]}
 
 
-def quiet(lab: Lab) -> dict[str, Any]:
+def quiet(lab: Lab, seconds: int) -> dict[str, Any]:
     """What the gateway adds, what it adds with a sidecar, and what both hold."""
     ways = {
-        "bare": calm(lab, f"http://bare.{NAMESPACE}/", "bare"),
-        "gateway": calm(lab, _ROUTED, "bare.localhost"),
-        "gateway_sidecar": calm(lab, _ROUTED, "meshed.localhost"),
+        "bare": calm(lab, seconds, f"http://bare.{NAMESPACE}/", "bare"),
+        "gateway": calm(lab, seconds, _ROUTED, "bare.localhost"),
+        "gateway_sidecar": calm(lab, seconds, _ROUTED, "meshed.localhost"),
     }
     found: dict[str, Any] = {
         f"{way}_{name}_ms": round(values[name], 2) for way, values in ways.items() for name in ("p50", "p99")
@@ -121,7 +121,8 @@ def answers() -> bool:
 
 
 def main() -> None:
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    given = [int(each) for each in sys.argv[1:3]]
+    seconds, still = (*given, *(SECONDS, QUIET_SECONDS)[len(given) :])
     lab = Lab.attach()
     deploy(lab)
     try:
@@ -130,7 +131,9 @@ def main() -> None:
         if seconds:
             found |= asyncio.run(disturbed(lab, seconds))
             print(json.dumps(found), flush=True)
-        found |= quiet(lab) | {"load_after": os.getloadavg()[0]}
+        if still:
+            found |= quiet(lab, still)
+        found["load_after"] = os.getloadavg()[0]
     finally:
         lab.kubectl.run("delete", "namespace", NAMESPACE, "--timeout=90s", timeout=100)
     missed = [
