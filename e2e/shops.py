@@ -186,6 +186,11 @@ class Release(Namespace):
         self.run("set", "image", "deployment/catalog", image)
         self.reach("Progressing")
 
+    def bear(self, checks: int) -> None:
+        """From now on, so many failed checks roll it back."""
+        patch = {"spec": {"analysis": {"threshold": checks}}}
+        self.run("patch", "canary", "catalog", "--type=merge", "-p", json.dumps(patch))
+
     def reach(self, *wanted: str) -> str:
         """Wait for one of these phases of the Canary."""
         until(f"{self.name} {wanted}", lambda: self.canary() in wanted, timeout=180, period=0.2)

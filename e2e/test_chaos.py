@@ -7,8 +7,9 @@ namespaces of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.alone
 
 QUEUES = 2
 PASS, FAIL = 0, 1
+PATIENCE = 10
 LOST_SECONDS = 5.0
 
 OUTLIERS = {
@@ -54,53 +56,62 @@ PROMOTION = "pod-kill-during-promotion"
 Runs = dict[tuple[str, str], Ran]
 
 
-@pytest.fixture(scope="module")
-def runs(cluster: Lab, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Every experiment on both systems: both queues of each, its Canary, and its short-lived certificates at once."""
-    folder = tmp_path_factory.mktemp("experiments")
-    found: Runs = {}
+@dataclass
+class Season:
+    """All experiments on both systems, and what came of them: by name and kind of system."""
 
-    def queue(shop: Shop, kind: int, index: int) -> None:
+    folder: Path
+    found: Runs = field(default_factory=dict)
+
+    def jobs(self, lab: Lab) -> Iterator[tuple[Shop | Release, Callable[[], None]]]:
+        """What is done at once, each in a namespace of its own."""
+        for kind, what in enumerate(KINDS):
+            threshold = (PATIENCE, 1)[kind]
+            release = Release(lab, f"chaos-canary-{what}", replicas=2 - kind, threshold=threshold)
+            yield release, partial(self.canary, release, what)
+            shop = Shop(lab, f"chaos-expiry-{what}", lifetime=LIFETIMES[kind])
+            yield shop, partial(self.expiry, shop, what)
+            for index in range(QUEUES):
+                shop = Shop(lab, f"chaos-{what}-{index}")
+                yield shop, partial(self.queue, shop, kind, index)
+
+    def queue(self, shop: Shop, kind: int, index: int) -> None:
+        """Every so many of the experiments whose systems differ in routes, one after the other."""
         for number, (name, systems) in enumerate(CASES.items()):
             if number % QUEUES == index:
                 shop.become(systems[kind])
-                found[name, KINDS[kind]] = shop.chaos(name, folder)
+                self.found[name, KINDS[kind]] = shop.chaos(name, self.folder)
 
-    def expiry(shop: Shop, kind: int) -> None:
+    def expiry(self, shop: Shop, what: str) -> None:
+        """Connections that do not outlive a request, so that certificates matter."""
         shop.become(ONE_BY_ONE)
-        found[EXPIRY, KINDS[kind]] = shop.chaos(EXPIRY, folder)
+        self.found[EXPIRY, what] = shop.chaos(EXPIRY, self.folder)
 
-    def canary(shop: Release, kind: int) -> None:
+    def canary(self, shop: Release, what: str) -> None:
+        """Both experiments about canaries, in one rollout where the first is withstood."""
         with shop.orders():
             shop.release("6.9.1")
-            found[DEPENDENCY, KINDS[kind]] = shop.chaos(DEPENDENCY, folder)
+            self.found[DEPENDENCY, what] = shop.chaos(DEPENDENCY, self.folder)
             if shop.reach("Failed", "Promoting") == "Failed":
+                shop.bear(PATIENCE)
                 shop.release("6.9.2")
                 shop.reach("Promoting")
-            found[PROMOTION, KINDS[kind]] = shop.chaos(PROMOTION, folder)
+            self.found[PROMOTION, what] = shop.chaos(PROMOTION, self.folder)
 
-    jobs: list[tuple[Shop | Release, Callable[[], None]]] = []
-    for kind, what in enumerate(KINDS):
-        release = Release(
-            cluster,
-            f"chaos-canary-{what}",
-            replicas=2 - kind,
-            threshold=(10, 1)[kind],
-        )
-        jobs.append((release, partial(canary, release, kind)))
-        shop = Shop(cluster, f"chaos-expiry-{what}", lifetime=LIFETIMES[kind])
-        jobs.append((shop, partial(expiry, shop, kind)))
-        for index in range(QUEUES):
-            shop = Shop(cluster, f"chaos-{what}-{index}")
-            jobs.append((shop, partial(queue, shop, kind, index)))
+
+@pytest.fixture(scope="module")
+def runs(cluster: Lab, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    season = Season(tmp_path_factory.mktemp("experiments"))
+    jobs = list(season.jobs(cluster))
 
     def work(job: tuple[Shop | Release, Callable[[], None]]) -> None:
-        with deployed([job[0]]):
-            job[1]()
+        shop, run = job
+        with deployed([shop]):
+            run()
 
     with ThreadPoolExecutor(len(jobs)) as pool:
         list(pool.map(work, jobs))
-    return found
+    return season.found
 
 
 @pytest.mark.parametrize("name", [*CASES, EXPIRY, DEPENDENCY, PROMOTION])
