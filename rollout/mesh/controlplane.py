@@ -35,7 +35,7 @@ from rollout.mesh.identity.keeper import SETTLE
 from rollout.mesh.identity.tokens import Caller
 from rollout.mesh.ingest.proxies import hosts
 from rollout.mesh.ingest.references import dangling
-from rollout.mesh.ingest.telemetry import untold
+from rollout.mesh.ingest.telemetry import default_unreached, untold
 from rollout.mesh.ingresskeeper import IngressKeeper
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
@@ -131,6 +131,7 @@ class ControlPlane:
         self._faults = FaultKeeper(self.hub)
         self._identities = self._make_identities(client)
         self._synced = False
+        self._untraced = ""
         self.port = self.secure_port = 0
         self._admission = self._admission_server(client)
         self._watch_experiments()
@@ -191,7 +192,15 @@ class ControlPlane:
         self.metrics.services.set(len(self.registry.services))
         written = sum(ref.kind == VIRTUAL_SERVICE.kind for ref in self.registry.tables)
         self.metrics.virtual_services.set(written)
+        self._say_whether_traced()
         self._trigger_statuses()
+
+    def _say_whether_traced(self) -> None:
+        """In the log, since the mesh's configuration has no status."""
+        reason = default_unreached(self.registry)
+        if reason and reason != self._untraced:
+            log.warning("spans go nowhere where no Telemetry names a provider", reason=reason)
+        self._untraced = reason
 
     def _trigger_statuses(self) -> None:
         self._status.trigger()

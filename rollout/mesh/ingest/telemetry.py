@@ -270,6 +270,13 @@ def _unreached(policy: TelemetryPolicy, registry: Registry) -> Iterator[Problem]
             yield Problem(policy.ref, path, reason, "correct the Service or the provider")
 
 
+def default_unreached(registry: Registry) -> str:
+    """Why nobody gets the spans of those who name nobody; empty where somebody does, or is not wanted."""
+    mesh = registry.telemetry.mesh
+    collector = mesh.collectors.get(mesh.tracing)
+    return unreachable(collector, registry) if collector else ""
+
+
 def unreachable(collector: Collector, registry: Registry) -> str:
     """Why spans cannot be sent to a collector; empty where they can."""
     service = registry.services.get(collector.host)

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from prometheus_client import CollectorRegistry, generate_latest
 
-from rollout.mesh.ingest.telemetry import untold
+from rollout.mesh.ingest.telemetry import default_unreached, untold
 from rollout.mesh.model.telemetry import Metric, Mode, Reporter, Reporting
 from rollout.mesh.tally import Tally
 from rollout.mesh.translate.metrics import http_metrics, tcp_metrics
@@ -188,6 +188,15 @@ def test_what_nobody_gives_is_named(objects: list[Json], field: str, reason: str
     assert ref.name == "mine"
     (problem,) = problems
     assert (problem.field, reason in problem.reason) == (field, True), problem
+
+
+def test_a_default_collector_that_is_not_there_is_noticed() -> None:
+    config = {"extensionProviders": PROVIDERS, "defaultProviders": {"tracing": ["zipkin"]}}
+    world = World(mesh_config=config)
+    assert "does not exist" in default_unreached(world.registry)
+    world.put(ZIPKIN)
+    assert default_unreached(world.registry) == ""
+    assert default_unreached(World().registry) == ""
 
 
 def test_what_is_given_is_no_problem() -> None:
