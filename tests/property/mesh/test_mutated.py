@@ -18,12 +18,17 @@ from hypothesis import strategies as st
 
 from rollout.api.errors import InvalidObject
 from rollout.api.istio import DestinationRule, Gateway, VirtualService
+from rollout.api.model import Resource
 from rollout.mesh.model.problem import Ref
 from tests.meshworld import World
 
 Json = dict[str, Any]
 EXAMPLES = int(os.environ.get("EXAMPLES", "500"))
-MODELS = {"VirtualService": VirtualService, "DestinationRule": DestinationRule, "Gateway": Gateway}
+MODELS: dict[str, type[Resource]] = {
+    "VirtualService": VirtualService,
+    "DestinationRule": DestinationRule,
+    "Gateway": Gateway,
+}
 INPUTS = Path(__file__).parents[2] / "golden" / "mesh" / "inputs"
 GOOD = [
     obj
