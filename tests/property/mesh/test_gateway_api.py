@@ -83,17 +83,17 @@ BACKEND = st.fixed_dictionaries(
     optional={"weight": st.sampled_from([0, 1, 1_000_000]), "namespace": st.just("other")},
 )  # fmt: skip
 MIRROR = st.fixed_dictionaries({"backendRef": BACKEND}, optional={"percent": st.integers(0, 100)})
-FILTER = st.one_of(
-    st.fixed_dictionaries({"type": st.just(kind), field: body})
-    for kind, field, body in (
-        ("RequestHeaderModifier", "requestHeaderModifier", HEADERS),
-        ("ResponseHeaderModifier", "responseHeaderModifier", HEADERS),
-        ("RequestRedirect", "requestRedirect", REDIRECT),
-        ("URLRewrite", "urlRewrite", REWRITE),
-        ("RequestMirror", "requestMirror", MIRROR),
-        ("ExtensionRef", "extensionRef", st.just({"name": "x"})),
-    )
-)  # fmt: skip
+FILTERS: tuple[tuple[str, str, st.SearchStrategy[Any]], ...] = (
+    ("RequestHeaderModifier", "requestHeaderModifier", HEADERS),
+    ("ResponseHeaderModifier", "responseHeaderModifier", HEADERS),
+    ("RequestRedirect", "requestRedirect", REDIRECT),
+    ("URLRewrite", "urlRewrite", REWRITE),
+    ("RequestMirror", "requestMirror", MIRROR),
+    ("ExtensionRef", "extensionRef", st.just({"name": "x"})),
+)
+FILTER: st.SearchStrategy[Json] = st.one_of(*(
+    st.fixed_dictionaries({"type": st.just(kind), field: body}) for kind, field, body in FILTERS
+))  # fmt: skip
 RULE = st.fixed_dictionaries({}, optional={
     "matches": st.lists(MATCH, max_size=3), "filters": st.lists(FILTER, max_size=3),
     "backendRefs": st.lists(BACKEND, max_size=3),
@@ -113,9 +113,10 @@ def objects(draw: st.DrawFn) -> list[Json]:
         for index, each in enumerate(draw(st.lists(LISTENER, min_size=1, max_size=4)))
     ]
     found = [CLASS, PROXIES, SECRET, namespace("shop"), service("shop", "web"), gateway(*listeners)]
-    for index, each in enumerate(draw(st.lists(ROUTE, max_size=3))):
+    routes: list[Json] = draw(st.lists(ROUTE, max_size=3))
+    for index, each in enumerate(routes):
         parents = [{"name": "front", **({"port": each["port"]} if "port" in each else {})}]
-        more = {"hostnames": each["hostnames"]} if "hostnames" in each else {}
+        more: Json = {"hostnames": each["hostnames"]} if "hostnames" in each else {}
         found.append(route(*each["rules"], name=f"r{index}", parents=parents, **more))
     return [*draw(st.permutations(found)), *exposing(ports=(80, 443, 8080))]
 
