@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from rollout.api.durations import format_go_duration
 from rollout.kube.certificates import CA_LIFETIME, CLOCK_SKEW, KeyPair, issue_ca
 
 SERVING_LIFETIME = timedelta(days=7)
@@ -38,9 +39,12 @@ class Lifetimes:
 
     def __post_init__(self) -> None:
         if not LEAST_LIFETIME <= self.usual <= self.most <= MOST_LIFETIME:
+            usual, most, least, longest = map(
+                format_go_duration, (self.usual, self.most, LEAST_LIFETIME, MOST_LIFETIME)
+            )
             raise ValueError(
-                f"certificates of {self.usual}, of {self.most} at most: give"
-                f" {LEAST_LIFETIME} to {MOST_LIFETIME}, and no more than the most"
+                f"certificates that hold {usual}, and {most} at most: give {least} to {longest},"
+                " and no more than the most"
             )
 
     def of(self, seconds: int) -> timedelta:
