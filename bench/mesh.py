@@ -80,7 +80,7 @@ class Mesh:
 
     def change(self, what: str, index: int, value: int) -> dict[str, float]:
         """One change after a quiet moment: milliseconds to the last proxy, and what it cost."""
-        kind = "rds" if what == "route" else "eds"
+        kind = "vhds" if what == "route" else "eds"
         before = self.plane.ask(json.dumps({"do": what, "index": index, "value": value}))
         for fleet in self.fleets:
             fleet.tell(kind)
@@ -108,7 +108,7 @@ def mesh(services: int, proxies: int, fleets: int, gateways: int = 0) -> Iterato
             for number in range(fleets)
         ]
         for fleet in found:
-            fleet.tell("rds")
+            fleet.tell("vhds")
         last = max(fleet.hear()["last"] for fleet in found)
         sleep(0.5)
         after = plane.ask(json.dumps({"do": "figures"}))

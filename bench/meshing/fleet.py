@@ -1,6 +1,6 @@
 """A process of proxies: delta ADS as Envoy speaks it, without Envoy's work on what it is sent.
 
-Asks for clusters and listeners by wildcard, for the endpoints of the clusters and the routes of the listeners by name,
+Asks for clusters, listeners and (once it has routes) virtual hosts by wildcard, for the endpoints of the clusters and the routes of the listeners by name,
 and acknowledges everything. Says when the last of its proxies has had so many responses of a type.
 """
 
@@ -21,7 +21,13 @@ from rollout.mesh.translate import names
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 _OPTIONS = (("grpc.max_receive_message_length", 64 << 20), ("grpc.use_local_subchannel_pool", 1))
-_SHORT = {names.CLUSTER: "cds", names.ENDPOINTS: "eds", names.LISTENER: "lds", names.ROUTES: "rds"}
+_SHORT = {
+    names.CLUSTER: "cds",
+    names.ENDPOINTS: "eds",
+    names.LISTENER: "lds",
+    names.ROUTES: "rds",
+    names.VIRTUAL_HOST: "vhds",
+}
 
 
 class Fleet:
@@ -77,6 +83,7 @@ async def proxy(fleet: Fleet, port: int, node: world.Json) -> None:
         ParseDict(node, first.node)
         await call.write(first)
         await call.write(discovery_pb2.DeltaDiscoveryRequest(type_url=names.LISTENER))
+        opened = False
         asked: dict[str, set[str]] = {names.ENDPOINTS: set(), names.ROUTES: set()}
         async for response in call:
             fleet.got(response)
@@ -85,6 +92,9 @@ async def proxy(fleet: Fleet, port: int, node: world.Json) -> None:
                     type_url=response.type_url, response_nonce=response.nonce
                 )
             )
+            if response.type_url == names.ROUTES and not opened and not edge:
+                opened = True
+                await call.write(discovery_pb2.DeltaDiscoveryRequest(type_url=names.VIRTUAL_HOST))
             wanted = fleet.follow(response)
             if edge and wanted is not None and wanted[0] == names.ROUTES:
                 wanted = (names.ROUTES, [names.gateway_routes(int(each)) for each in wanted[1]])

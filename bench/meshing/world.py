@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rollout.mesh.agent.settings import TAKES_HOSTS
+
 Json = dict[str, Any]
 PORT = 80
 NAMESPACES = 4
@@ -100,7 +102,12 @@ def node(index: int, replica: int) -> Json:
     where, who = namespace(index), pod_name(index, replica)
     return {
         "id": f"sidecar~{_address(64 + replica, index)}~{who}.{where}~{where}.svc.cluster.local",
-        "metadata": {"NAMESPACE": where, "NAME": who, "WORKLOAD_NAME": name(index)},
+        "metadata": {
+            "NAMESPACE": where,
+            "NAME": who,
+            "WORKLOAD_NAME": name(index),
+            TAKES_HOSTS: "true",
+        },
     }
 
 

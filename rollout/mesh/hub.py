@@ -36,6 +36,7 @@ _CULPRITS: dict[str, frozenset[str]] = {
     "lds": frozenset({"Gateway", GATEWAY, "VirtualService", "Sidecar", "Telemetry"}),
     "sds": frozenset({"Gateway", GATEWAY}),
     "rds": frozenset({"VirtualService", "Gateway", GATEWAY, "DestinationRule"}),
+    "vhds": frozenset({"VirtualService", "DestinationRule"}),
     "ecds": frozenset(),
     "other": frozenset(),
 }

@@ -15,13 +15,14 @@ _SHORT = {
     "ClusterLoadAssignment": "eds",
     "Listener": "lds",
     "RouteConfiguration": "rds",
+    "VirtualHost": "vhds",
     "Secret": "sds",
     "TypedExtensionConfig": "ecds",
 }
 
 
 def short(type_url: str) -> str:
-    """`cds`, `eds`, `lds`, `rds`, `sds` or `ecds`; `other` for any other type."""
+    """`cds`, `eds`, `lds`, `rds`, `vhds`, `sds` or `ecds`; `other` for any other type."""
     name = type_url.rsplit(".", 1)[-1]
     return _SHORT.get(name, "other")
 

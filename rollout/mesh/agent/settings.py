@@ -28,6 +28,9 @@ CERTIFICATE_TTL = "SECRET_TTL"
 ASKS = "ASKS_FOR_CLUSTERS"
 """Metadata of a node whose Envoy can ask for clusters when it first needs them."""
 
+TAKES_HOSTS = "TAKES_VIRTUAL_HOSTS"
+"""Metadata of a node whose Envoy takes virtual hosts one by one over ADS: only what has changed is sent."""
+
 IDENTITY, IDENTITY_FILE = "default", "./identity.json"
 ROOTS, ROOTS_FILE = "ROOTCA", "./roots.json"
 TOKEN, TOKEN_FILE = "token", "./token.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rollout.mesh.agent.settings import ASKS
+from rollout.mesh.agent.settings import ASKS, TAKES_HOSTS
 from rollout.mesh.ingest.services import Json, locality, workload
 from rollout.mesh.model.proxy import InboundPort, Proxy, ProxyType
 from rollout.mesh.model.reach import Ingress, Reach
@@ -70,6 +70,7 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
         locality=locality(labels)
         or registry.places.get(str(metadata.get("NODE_NAME", "")), "")
         or _own_locality(node),
+        takes_hosts=kind is ProxyType.SIDECAR and metadata.get(TAKES_HOSTS) == "true",
         reach=scope.reach(namespace, usual) if scope else usual,
     )
 

@@ -31,7 +31,10 @@ class InboundPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """All that a proxy's configuration depends on; pods of one workload are equal."""
+    """All that a proxy's configuration depends on; pods of one workload are equal.
+
+    One that `takes_hosts` gets virtual hosts as resources of their own.
+    """
 
     type: ProxyType
     workload: Workload
@@ -39,6 +42,7 @@ class Proxy:
     labels: frozenset[tuple[str, str]] = frozenset()
     locality: str = ""
     reach: Reach = EVERYTHING
+    takes_hosts: bool = False
 
     @property
     def caller(self) -> Caller:

@@ -26,9 +26,10 @@ CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105
 EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
-ORDER = (CLUSTER, ENDPOINTS, SECRET, LISTENER, ROUTES, EXTENSION)
+ORDER = (CLUSTER, ENDPOINTS, SECRET, LISTENER, ROUTES, VIRTUAL_HOST, EXTENSION)
 """Make before break: what is referred to is sent before what refers to it."""
 LEASED = frozenset({EXTENSION})
 """Types of resources that the proxy drops by itself unless they are sent again in time."""
@@ -52,6 +53,11 @@ def fault_slot(direction: str, index: int) -> str:
 def virtual_host(host: str, port: int) -> str:
     """The virtual host of a host on a port."""
     return f"{host}:{port}"
+
+
+def host_of_routes(routes: str, host: str) -> str:
+    """A virtual host as a resource of its own, of the routes of that name."""
+    return f"{routes}/{host}"
 
 
 def gateway_routes(port: int, bind: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -10,7 +11,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
-from envoy.config.route.v3 import route_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
@@ -22,6 +23,7 @@ MESSAGES: dict[str, Any] = {
     names.ENDPOINTS: endpoint_pb2.ClusterLoadAssignment,
     names.LISTENER: listener_pb2.Listener,
     names.ROUTES: route_pb2.RouteConfiguration,
+    names.VIRTUAL_HOST: route_components_pb2.VirtualHost,
     names.SECRET: secret_pb2.Secret,
     names.EXTENSION: extension_pb2.TypedExtensionConfig,
 }
@@ -89,3 +91,19 @@ def resource(type_url: str, name: str, body: bytes, version: str = "", ttl: int 
 def wrap(type_url: str, name: str, message: Message, ttl: int = 0) -> Resource:
     """Serializes and wraps a message."""
     return resource(type_url, name, serialize(message), ttl=ttl)
+
+
+def replace(known: dict[str, Resource], old: Iterable[str], made: Iterable[Resource]) -> set[str]:
+    """Puts `made` in place of the resources named by `old`; answers the names that came, changed or went."""
+    changed: set[str] = set()
+    keep: set[str] = set()
+    for resource in made:
+        keep.add(resource.name)
+        before = known.get(resource.name)
+        if before is None or before.version != resource.version:
+            known[resource.name] = resource
+            changed.add(resource.name)
+    for name in old:
+        if name not in keep and known.pop(name, None) is not None:
+            changed.add(name)
+    return changed

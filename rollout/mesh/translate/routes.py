@@ -39,6 +39,7 @@ from rollout.mesh.translate.resource import (
 )
 from rollout.mesh.translate.retries import DEFAULT, retry_policy
 from rollout.mesh.translate.rewrite import apply_rewrite
+from rollout.mesh.translate.sources import ADS
 from rollout.mesh.translate.timeouts import apply_timeout
 from rollout.mesh.translate.tracing import decorate
 from rollout.mesh.translate.weights import ClusterOf, apply_destinations
@@ -185,17 +186,37 @@ def framed(host: bytes) -> bytes:
     return field_bytes(_VIRTUAL_HOSTS, host)
 
 
-def route_configuration(name: str, hosts: Iterable[bytes], digests: str = "") -> Resource:
-    """Virtual hosts, framed, put together; a port in the authority is ignored in the choice among them.
+def host_resource(routes: str, host: str, framed_host: bytes) -> Resource:
+    """A framed virtual host as a resource of its own."""
+    at = 1
+    while framed_host[at] & 0x80:
+        at += 1
+    name = names.host_of_routes(routes, host)
+    # Envoy puts it under its own name and takes it away by the resource's: the last name of a message counts.
+    return resource(names.VIRTUAL_HOST, name, framed_host[at + 1 :] + field_bytes(1, name.encode()))
 
-    The version is a hash of the whole, by way of the hosts' own where they are given.
-    """
-    shell = route_pb2.RouteConfiguration(
+
+def empty_configuration(name: str) -> Resource:
+    """A configuration whose virtual hosts are resources of their own."""
+    shell = _shell(name)
+    shell.vhds.config_source.CopyFrom(ADS)
+    return resource(names.ROUTES, name, serialize(shell))
+
+
+def _shell(name: str) -> Any:
+    return route_pb2.RouteConfiguration(
         name=name,
         validate_clusters=wrappers_pb2.BoolValue(value=False),
         max_direct_response_body_size_bytes=wrappers_pb2.UInt32Value(value=_MAX_BODY),
         ignore_port_in_host_matching=True,
     )
-    head = serialize(shell)
+
+
+def route_configuration(name: str, hosts: Iterable[bytes], digests: str = "") -> Resource:
+    """Virtual hosts, framed, put together; a port in the authority is ignored in the choice among them.
+
+    The version is a hash of the whole, by way of the hosts' own where they are given.
+    """
+    head = serialize(_shell(name))
     version = digest(head + digests.encode()) if digests else ""
     return resource(names.ROUTES, name, b"".join((head, *hosts)), version)

@@ -43,25 +43,26 @@ class Shared:
         self._routes: dict[_RoutesKey, PortRoutes] = {}
         self._stale: dict[_RoutesKey, set[str]] = {}
         self._rest_stale: set[_RoutesKey] = set()
-        self._others: dict[tuple[int, Callers, Reach], list[bytes]] = {}
+        self._others: dict[tuple[int, Callers, Reach], list[tuple[str, bytes]]] = {}
         self._hosts_on: dict[tuple[int, Reach], list[str]] = {}
         self._asked: Callers = frozenset()
         self._listeners: dict[Hashable, Resource] = {}
 
-    def forget(self, dirty: Dirty) -> tuple[set[str], set[int]]:
-        """Drops what changed; answers the hosts whose clusters and the ports whose routes have to be made again."""
+    def forget(self, dirty: Dirty) -> tuple[set[str], set[int], set[str]]:
+        """Drops what changed; answers the hosts whose clusters, and the ports and hosts whose routes, are to be made again."""
         hosts = self._affected(dirty.services | dirty.endpoints | dirty.policies)
         for host in hosts:
             if host in dirty.services or dirty.policies:
                 self._clusters.pop(host, None)
             self._endpoints.pop(host, None)
-        return hosts, self._forget_routes(dirty)
+        routed = self._affected(dirty.services | dirty.routes)
+        return hosts, self._forget_routes(routed), routed
 
-    def _forget_routes(self, dirty: Dirty) -> set[int]:
+    def _forget_routes(self, hosts: set[str]) -> set[int]:
         """One virtual host each; what ports have besides, where hosts without a service may have come or gone."""
         ports: set[int] = set()
         renewed: set[int] = set()
-        for host in self._affected(dirty.services | dirty.routes):
+        for host in hosts:
             found = {port for port, *_ in self._hosts.pop(host, ())}
             if (service := self.registry.services.get(host)) is not None:
                 found.update(port.number for port in service.ports if port.protocol.routed)
@@ -157,7 +158,7 @@ class Shared:
         """Which of the conditions that rules make hold for a caller; mostly there are none."""
         return frozenset(each for each in self.registry.callers() if each <= caller)
 
-    def routes(self, port: int, namespace: str, callers: Callers, reach: Reach) -> Resource:
+    def routes(self, port: int, namespace: str, callers: Callers, reach: Reach) -> PortRoutes:
         """The sidecars' routes of a port, as seen from a namespace by callers of whom these conditions hold."""
         home = namespace if self.registry.on_port_in(port, namespace) else ""
         key = (port, home, callers, reach)
@@ -174,7 +175,7 @@ class Shared:
         if key in self._rest_stale:
             self._rest_stale.discard(key)
             found.put_rest(self._rest(port, callers, reach))
-        return found.resource()
+        return found
 
     def _shown(self, host: str, callers: Callers) -> bool:
         exported = self.registry.services[host].exported
@@ -185,14 +186,14 @@ class Shared:
         shared = self._host(service, port, callers, reach)
         return shared.at_home if service.namespace == home else shared.everywhere
 
-    def _rest(self, port: int, callers: Callers, reach: Reach) -> list[bytes]:
-        """Virtual hosts of no service, and the one for all others."""
+    def _rest(self, port: int, callers: Callers, reach: Reach) -> list[tuple[str, bytes]]:
+        """Virtual hosts of no service, and the one for all others, by their names."""
         key = (port, callers, reach)
         if key not in self._others:
             targets = self.cluster_of(port)
             others = sidecars.other_hosts(self.registry, port, targets, callers, reach)
             last = allow_any() if reach.allow_any else block_all()
-            self._others[key] = [framed(host) for host in (*others, last)]
+            self._others[key] = [(name, framed(host)) for name, host in (*others, ("*", last))]
         return self._others[key]
 
     def _host(

@@ -72,8 +72,8 @@ def other_hosts(
     cluster_of: ClusterOf,
     callers: frozenset[Caller],
     reach: Reach,
-) -> Iterator[bytes]:
-    """Virtual hosts of names that no service has; each name once, by the oldest table."""
+) -> Iterator[tuple[str, bytes]]:
+    """Virtual hosts of names that no service has, by these; each name once, by the oldest table."""
     if port != _UNKNOWN_HOSTS_PORT:
         return
     for host in registry.tables.mesh_hosts():
@@ -91,7 +91,7 @@ def other_hosts(
             owner=table.ref.name,
         )
         if host != "*" and routes:
-            yield virtual_host(names.virtual_host(host, port), [host], routes)
+            yield host, virtual_host(names.virtual_host(host, port), [host], routes)
 
 
 def told(registry: Registry, host: str, reach: Reach) -> list[RouteTable]:

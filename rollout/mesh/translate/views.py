@@ -23,7 +23,9 @@ from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, 
 from rollout.mesh.translate.gatewaylisteners import PortListener
 from rollout.mesh.translate.gatewayroutes import port_routes
 from rollout.mesh.translate.outbound import outbound_listeners
-from rollout.mesh.translate.resource import Resource
+from rollout.mesh.translate.porthosts import HostsOfPorts
+from rollout.mesh.translate.resource import Resource, replace
+from rollout.mesh.translate.routes import empty_configuration
 from rollout.mesh.translate.shared import Shared
 from rollout.mesh.translate.tls import client_keys
 from rollout.mesh.translate.tracing import reachable
@@ -132,6 +134,7 @@ class View:
         self._clusters = scope.clusters | own
         self._listeners: dict[str, Resource] = {}
         self._routes: dict[str, Resource] = {}
+        self._hosts = HostsOfPorts()
         self._secrets: dict[str, Resource] = {}
         self._faults: dict[str, Resource] = {}
         self.carried: dict[str, str] = {}
@@ -150,6 +153,7 @@ class View:
             names.ENDPOINTS: self._scope.endpoints,
             names.LISTENER: self._listeners,
             names.ROUTES: self._routes,
+            names.VIRTUAL_HOST: self._hosts.resources,
             names.SECRET: self._secrets,
             names.EXTENSION: self._faults,
         }
@@ -183,17 +187,24 @@ class View:
         ports = tuple(self._shared.routed_ports(self.proxy.reach))
         return self._listened != (ports, self._reporter())
 
-    def update_routes(self, ports: set[int] | None) -> set[str]:
-        """Makes the routes of these ports (None: all) again; answers those that differ."""
+    def update_routes(self, ports: set[int] | None, hosts: Iterable[str] = ()) -> Changed:
+        """Makes the routes of these ports (None: all) again, where these hosts changed; answers what differs."""
         if self.proxy.type is ProxyType.ROUTER:
-            return replace(self._routes, tuple(self._routes), self._router_routes())
+            found = replace(self._routes, tuple(self._routes), self._router_routes())
+            return {names.ROUTES: found}
         known = self._shared.routed_ports(self.proxy.reach)
         wanted = [port for port in known if ports is None or port in ports]
         old = tuple(self._routes) if ports is None else tuple(map(str, sorted(ports)))
         callers = self._shared.callers(self.proxy.caller)
         namespace, reach = self.proxy.namespace, self.proxy.reach
-        made = [self._shared.routes(port, namespace, callers, reach) for port in wanted]
-        return replace(self._routes, old, made)
+        routes = {port: self._shared.routes(port, namespace, callers, reach) for port in wanted}
+        if not self.proxy.takes_hosts:
+            made = [each.resource() for each in routes.values()]
+            return {names.ROUTES: replace(self._routes, old, made)}
+        single = self._hosts.update(ports, routes, hosts)
+        made = [empty_configuration(str(port)) for port in wanted if str(port) not in self._routes]
+        made += [self._routes[str(port)] for port in wanted if str(port) in self._routes]
+        return {names.ROUTES: replace(self._routes, old, made), names.VIRTUAL_HOST: single}
 
     def update_faults(self, faults: Collection[LeasedFault]) -> set[str]:
         """Fills the slots again; answers those that differ. `carried` tells which slot has which run's fault."""
@@ -317,7 +328,7 @@ class Views:
 
     def refresh(self, dirty: Dirty) -> dict[Proxy, Changed]:
         """Takes up what changed; answers, for each view that it concerns, the names that changed."""
-        hosts, ports = self._shared.forget(dirty)
+        hosts, ports, routed = self._shared.forget(dirty)
         scopes = {
             place: scope.refresh(hosts, dirty.destinations) for place, scope in self._scopes.items()
         }
@@ -333,24 +344,8 @@ class Views:
             if touched or dirty.telemetry:
                 changed |= view.update_listeners()
             if ports or (router and dirty.gateways):
-                changed[names.ROUTES] = view.update_routes(ports)
+                changed |= view.update_routes(ports, routed)
             changed = {kind: each for kind, each in changed.items() if each}
             if changed:
                 found[proxy] = changed
         return found
-
-
-def replace(known: dict[str, Resource], old: Iterable[str], made: Iterable[Resource]) -> set[str]:
-    """Puts `made` in place of the resources named by `old`; answers the names that came, changed or went."""
-    changed: set[str] = set()
-    keep: set[str] = set()
-    for resource in made:
-        keep.add(resource.name)
-        before = known.get(resource.name)
-        if before is None or before.version != resource.version:
-            known[resource.name] = resource
-            changed.add(resource.name)
-    for name in old:
-        if name not in keep and known.pop(name, None) is not None:
-            changed.add(name)
-    return changed

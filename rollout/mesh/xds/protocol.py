@@ -28,7 +28,8 @@ from rollout.mesh.xds.wire import Request, Response
 Resources = Mapping[str, Mapping[str, Resource]]
 Encode = Callable[[str, tuple[Resource, ...], tuple[str, ...]], Response]
 
-_WILDCARD_TYPES = frozenset({names.CLUSTER, names.LISTENER})
+_WILDCARD_TYPES = frozenset({names.CLUSTER, names.LISTENER, names.VIRTUAL_HOST})
+_ROUTING = frozenset({names.LISTENER, names.ROUTES, names.VIRTUAL_HOST})
 _MOST_STALE = 10_000
 _NOTHING: Mapping[str, Resource] = {}
 _NONE: Container[str] = frozenset()
@@ -199,6 +200,8 @@ class Stream:
         if watched.outstanding is None or request.nonce != watched.outstanding.nonce:
             return []
         answered, watched.outstanding = watched.outstanding, None
+        if answered.type_url == names.ROUTES:
+            self._open(each.name for each in answered.resources)
         if request.error is None:
             return []
         return self._refused(watched, answered, request.error)
@@ -222,7 +225,8 @@ class Stream:
         """A proxy that comes back has routes of its own: until it has asked for new ones, their clusters stay."""
         if request.type_url == names.CLUSTER and request.versions:
             self._resuming = True
-        if names.LISTENER in self._types and names.ROUTES in self._types:
+        single = bool(self._resources.get(names.VIRTUAL_HOST))
+        if self._types.keys() >= (_ROUTING if single else _ROUTING - {names.VIRTUAL_HOST}):
             self._resuming = False
 
     def _subscribe(self, watched: Watched, request: Request) -> None:
@@ -244,6 +248,17 @@ class Stream:
             watched.stale.add(name)
             watched.asked.add(name)
 
+    def _open(self, routes: Iterable[str]) -> None:
+        """Routes that a proxy has taken up have no virtual hosts yet, even if some were sent before."""
+        watched = self._types.get(names.VIRTUAL_HOST)
+        fresh = tuple(f"{name}/" for name in routes)
+        if watched is None or not fresh:
+            return
+        for name in self._resources.get(names.VIRTUAL_HOST, _NOTHING):
+            if name.startswith(fresh):
+                watched.known.pop(name, None)
+                watched.stale.add(name)
+
     def _refused(self, watched: Watched, answered: Response, error: str) -> list[Rejection]:
         sent = answered.resources
         for resource in sent:
@@ -264,7 +279,9 @@ class Stream:
             watched = self._types.get(type_url)
             if watched is None or watched.outstanding is not None or not watched.due:
                 continue
-            if type_url in {names.LISTENER, names.ROUTES} and self._clusters_pending():
+            if type_url in _ROUTING and self._clusters_pending():
+                continue
+            if type_url == names.VIRTUAL_HOST and names.ROUTES in self.outstanding:
                 continue
             if (response := self._next(type_url, watched)) is not None:
                 found.append(response)
@@ -337,7 +354,7 @@ class Stream:
             return None
         if self._resuming:
             return None
-        for type_url in (names.LISTENER, names.ROUTES):
+        for type_url in _ROUTING:
             later = self._types.get(type_url)
             if later is not None and (later.outstanding or later.stale or later.everything):
                 return None

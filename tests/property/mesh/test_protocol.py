@@ -34,15 +34,19 @@ class NaiveProxy:
             kind: set() for kind in (names.ENDPOINTS, names.ROUTES, names.EXTENSION)
         }
         self.warm: set[str] = set()
+        self.opened = False
 
     def take(self, response: Response) -> list[Request]:
         kind, have = response.type_url, self.have[response.type_url]
         bad = [each for each in response.resources if each.version.startswith(BAD)]
+        fresh = {each.name for each in response.resources} - set(have)
         if bad:
             error = "refused " + ", ".join(each.name for each in bad)
             return [Request(type_url=kind, nonce=response.nonce, error=error)]
         for each in response.resources:
-            have[each.name] = each.version
+            # A virtual host of routes that it does not have is nothing to it.
+            if kind != names.VIRTUAL_HOST or each.name[:2] in self.have[names.ROUTES]:
+                have[each.name] = each.version
         for name in response.removed:
             have.pop(name, None)
         requests = [Request(type_url=kind, nonce=response.nonce)]
@@ -55,7 +59,19 @@ class NaiveProxy:
         elif kind == names.LISTENER:
             requests += self._interest(names.ROUTES, set(have))
             requests += self._interest(names.EXTENSION, set(SLOTS) if have else set())
+            self._forget_hosts(set(self.have[names.VIRTUAL_HOST]), of=set(have))
+        elif kind == names.ROUTES:
+            self._forget_hosts(
+                {host for host in self.have[names.VIRTUAL_HOST] if host[:2] in fresh}, of=set()
+            )
+            requests += [] if self.opened else [Request(type_url=names.VIRTUAL_HOST)]
+            self.opened = True
         return requests
+
+    def _forget_hosts(self, hosts: set[str], of: set[str]) -> None:
+        for host in hosts:
+            if host[:2] not in of:
+                del self.have[names.VIRTUAL_HOST][host]
 
     def _interest(self, kind: str, wanted: set[str]) -> list[Request]:
         new, gone = wanted - self.asked[kind], self.asked[kind] - wanted
@@ -72,12 +88,15 @@ class NaiveProxy:
         found = []
         for kind in names.ORDER:
             subscribe = tuple(sorted(self.asked.get(kind, ())))
-            if kind in self.asked and not subscribe:
+            if (kind in self.asked and not subscribe) or self._closed(kind):
                 continue
             found.append(
                 Request(type_url=kind, subscribe=subscribe, versions=dict(self.have[kind]))
             )
         return found
+
+    def _closed(self, kind: str) -> bool:
+        return kind == names.VIRTUAL_HOST and not self.opened
 
 
 class WholeProxy(NaiveProxy):
@@ -132,7 +151,7 @@ class WholeProxy(NaiveProxy):
     def reconnect(self) -> list[Request]:
         self.codec = StateOfTheWorld()
         self.nonces.clear()
-        kinds = (k for k in names.ORDER if k != names.SECRET)
+        kinds = (k for k in names.ORDER if k not in {names.SECRET, names.VIRTUAL_HOST})
         return [self.request(kind) for kind in kinds if self.asked.get(kind, True)]
 
 
@@ -189,6 +208,17 @@ class Delta(RuleBasedStateMachine):
         self.put(changed, names.LISTENER, "80", "v1")
         targets = ",".join(sorted(self.server[names.CLUSTER]))
         self.put(changed, names.ROUTES, "80", f"v:{targets}:{self.counter}")
+        self.put(changed, names.VIRTUAL_HOST, "80/h", f"v:{targets}:{self.counter}")
+        self.stream.changed(changed)
+
+    @rule(present=st.booleans())
+    def change_port(self, present: bool) -> None:
+        """A listener with routes of its own, which never change, and a virtual host, which does."""
+        self.counter += 1
+        changed: dict[str, set[str]] = {}
+        for kind, name in ((names.LISTENER, "81"), (names.ROUTES, "81")):
+            self.put(changed, kind, name, "v" if present else None)
+        self.put(changed, names.VIRTUAL_HOST, "81/h", f"v::{self.counter}" if present else None)
         self.stream.changed(changed)
 
     @rule(name=SERVICES)
@@ -238,6 +268,10 @@ class Delta(RuleBasedStateMachine):
         for _ in range(steps):
             self.step()
 
+    @rule()
+    def all_is_quiet_for_a_while(self) -> None:
+        self.rest()
+
     def step(self) -> bool:
         if self.to_proxy:
             self.deliver(self.to_proxy.pop(0))
@@ -257,13 +291,18 @@ class Delta(RuleBasedStateMachine):
     def deliver(self, response: Response) -> None:
         had = dict(self.proxy.have[names.CLUSTER])
         self.to_server += self.proxy.take(response)
-        if response.type_url == names.ROUTES:
+        if response.type_url in {names.ROUTES, names.VIRTUAL_HOST}:
             for each in response.resources:
-                self.assert_usable(each.version)
+                if each.name.startswith("80"):
+                    self.assert_usable(each.version)
         if response.type_url == names.CLUSTER:
-            route = self.proxy.have[names.ROUTES].get("80", "v::")
+            used = {
+                target
+                for kind, name in ((names.ROUTES, "80"), (names.VIRTUAL_HOST, "80/h"))
+                for target in self.proxy.have[kind].get(name, "v::").split(":")[1].split(",")
+            }
             gone = self.gone(set(had) - set(self.proxy.have[names.CLUSTER]))
-            assert not gone & set(route.split(":")[1].split(",")), "a cluster in use was removed"
+            assert not gone & used, "a cluster in use was removed"
 
     def time_passes(self) -> None:
         """Nothing that a proxy is not told hangs on it."""
@@ -293,7 +332,8 @@ class Delta(RuleBasedStateMachine):
             self.rest()
         assert self.stream.synced
         for kind in names.ORDER:
-            self.assert_in_step(kind)
+            if kind != names.VIRTUAL_HOST or self.proxy.opened:
+                self.assert_in_step(kind)
 
     def rest(self) -> None:
         for _ in range(500):

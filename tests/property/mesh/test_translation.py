@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.meshworld import TYPES, World, messages
+from rollout.mesh.agent.settings import TAKES_HOSTS
+from rollout.mesh.translate import names
+from tests.meshworld import TYPES, World, decode, messages
 
 Json = dict[str, Any]
 
@@ -72,16 +74,18 @@ PROXIES = [
     ("sidecar", "shop", "one", {"app": "one"}),
     ("sidecar", "shop", "three", {"app": "three"}),
     ("router", "shop", "gw", {"istio": "gw"}),
+    ("sidecar", "shop", "three", {"app": "three"}, {TAKES_HOSTS: "true"}),
+    ("sidecar", "shop", "one", {"app": "one"}, {TAKES_HOSTS: "true"}),
 ]
 
 
 def everything(world: World) -> dict[str, bytes]:
     found = {}
-    for kind, namespace, name, labels in PROXIES:
-        view = world.view(world.proxy(kind, namespace, name, labels))
-        for type_url in TYPES.values():
+    for kind, namespace, name, labels, *metadata in PROXIES:
+        view = world.view(world.proxy(kind, namespace, name, labels, *metadata))
+        for type_url in (*TYPES.values(), names.VIRTUAL_HOST):
             for resource in view.resources[type_url].values():
-                found[f"{name} {type_url} {resource.name}"] = resource.encoded
+                found[f"{name} {metadata} {type_url} {resource.name}"] = resource.encoded
     return found
 
 
@@ -100,8 +104,8 @@ def test_the_order_of_objects_never_shows(shuffler: random.Random) -> None:
 def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]) -> None:
     """Changes taken up one by one leave the same bytes as reading what is left at once."""
     world, present = World(), dict[int, Json]()
-    for kind, namespace, name, labels in PROXIES:
-        world.view(world.proxy(kind, namespace, name, labels))
+    for each in PROXIES:
+        world.view(world.proxy(*each))
     for index, put in history:
         if put:
             world.put(OBJECTS[index])
@@ -110,6 +114,23 @@ def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]
             world.remove(OBJECTS[index])
         everything(world)
     assert everything(world) == everything(World(present.values()))
+
+
+def test_virtual_hosts_are_the_same_one_by_one() -> None:
+    world = World(OBJECTS)
+    whole = messages(world.view(world.proxy(*PROXIES[0])), "routes")
+    view = world.view(world.proxy(*PROXIES[0], {TAKES_HOSTS: "true"}))
+    single = [
+        decode(names.VIRTUAL_HOST, each) for each in view.resources[names.VIRTUAL_HOST].values()
+    ]
+    for port, configuration in whole.items():
+        shell = messages(view, "routes")[port]
+        assert shell.HasField("vhds")
+        assert not shell.virtual_hosts
+        mine = {tuple(host.domains): host for host in single if host.name.startswith(f"{port}/")}
+        assert len(mine) == len(configuration.virtual_hosts)
+        for host in configuration.virtual_hosts:
+            assert mine[tuple(host.domains)].routes == host.routes
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
