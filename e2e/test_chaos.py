@@ -43,7 +43,7 @@ CASES: dict[str, tuple[System, System]] = {
     "delay": (STRONG, System(timeout="200ms")),
     "http-500": (PATIENT, System(attempts=0)),
     "abort-by-header": (PATIENT, System(sets={"x-user": "test-all"})),
-    "slow-dependency": (STRONG, System(timeout="")),
+    "slow-dependency": (System(timeout="500ms"), System(timeout="")),
     "outlier-ejection": (System(attempts=0, policy=OUTLIERS), System(attempts=0)),
     "circuit-breaking": (System(attempts=0, policy=POOL), System(attempts=0)),
     "zone-loss": (STRONG, System(zones=1)),
