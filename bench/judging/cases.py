@@ -129,11 +129,6 @@ PROMOTIONS = [
         config=LATENCY,
     ),
     Case(
-        key="promote_clusters10",
-        title="good canary, 1 pp, clusters of 10",
-        traffic=Traffic(length=300, cluster=10),
-    ),
-    Case(
         key="promote_bad",
         title="canary 1 pp worse (promoted wrongly)",
         traffic=Traffic(canary_error=0.0111),
