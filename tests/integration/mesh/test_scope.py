@@ -17,6 +17,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import ParseDict
 
 from rollout.api.kinds import NAMESPACE, SERVICE, SIDECAR, VIRTUAL_SERVICE
+from rollout.cli.proxy import dump
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.translate import names
@@ -113,6 +114,12 @@ async def test_a_sidecar_limits_a_real_proxy_and_lets_it_go_again(scene: Scene) 
 
     await until(led, "a route that is told brings what it leads to")
     assert await scene.clusters() == {"one", "two"}
+    _, page = await scene.pod.curl("http://127.0.0.1:15000/config_dump")
+    host = f"one.{scene.namespace}.svc.cluster.local"
+    shown = {row[1]: row[-1] for row in dump.routes(json.loads(page)).rows}
+    assert f"80/{host}" in shown
+    assert "two" in shown[f"80/{host}"]
+    assert not any("two" in name for name in shown)
     await scene.client.delete(SIDECAR, scene.namespace, "default")
     await until(partial(scene.answers, "two", 200), "everything is told again")
 

@@ -70,7 +70,7 @@ OBJECTS = [
         {"hosts": ["./one.shop.svc.cluster.local", "*/*.example.com"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}),
     istio("DestinationRule", "hidden", {"host": "one", "exportTo": ["elsewhere"], "subsets": [{"name": "z", "labels": {"v": "3"}}]}),
 ]  # fmt: skip
-PROXIES = [
+PROXIES: list[tuple[Any, ...]] = [
     ("sidecar", "shop", "one", {"app": "one"}),
     ("sidecar", "shop", "three", {"app": "three"}),
     ("router", "shop", "gw", {"istio": "gw"}),
@@ -81,11 +81,11 @@ PROXIES = [
 
 def everything(world: World) -> dict[str, bytes]:
     found = {}
-    for kind, namespace, name, labels, *metadata in PROXIES:
-        view = world.view(world.proxy(kind, namespace, name, labels, *metadata))
+    for each in PROXIES:
+        view = world.view(world.proxy(*each))
         for type_url in (*TYPES.values(), names.VIRTUAL_HOST):
             for resource in view.resources[type_url].values():
-                found[f"{name} {metadata} {type_url} {resource.name}"] = resource.encoded
+                found[f"{each[2:]} {type_url} {resource.name}"] = resource.encoded
     return found
 
 
