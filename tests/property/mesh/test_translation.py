@@ -119,7 +119,7 @@ def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]
 def test_virtual_hosts_are_the_same_one_by_one() -> None:
     world = World(OBJECTS)
     whole = messages(world.view(world.proxy(*PROXIES[0])), "routes")
-    view = world.view(world.proxy(*PROXIES[0], {TAKES_HOSTS: "true"}))
+    view = world.view(world.proxy(*PROXIES[-1]))
     single = [
         decode(names.VIRTUAL_HOST, each) for each in view.resources[names.VIRTUAL_HOST].values()
     ]
