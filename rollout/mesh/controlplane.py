@@ -57,10 +57,11 @@ log = structlog.get_logger(__name__)
 class Options:
     """What the process is told; without `injection` it injects nothing, which tests do.
 
-    Secrets are read in `credential_namespaces` only, which are those of gateways. Where `discovery_selectors` (LabelSelectors)
-    are given, namespaces that none of them selects are not looked at. With `on_demand`, sidecars are told clusters when they first need them. Without `allow_any`, nothing goes to
-    hosts that nobody has declared. With `mutual_tls`, proxies get identities and configuration at `secure_address`;
-    at `xds_address`, where one is given, whoever asks gets configuration.
+    Secrets are read in `credential_namespaces` only, which are those of gateways. Where `discovery_selectors`
+    (LabelSelectors) are given, namespaces that none of them selects are not looked at. With `on_demand`, sidecars are
+    told clusters when they first need them. Without `allow_any`, nothing goes to hosts that nobody has declared. With
+    `mutual_tls`, proxies get identities and configuration at `secure_address`; at `xds_address`, where one is given,
+    whoever asks gets configuration.
     """
 
     kubeconfig: str | None = None
