@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -122,6 +123,35 @@ async def test_a_sidecar_limits_a_real_proxy_and_lets_it_go_again(scene: Scene) 
     assert not any("two" in name for name in shown)
     await scene.client.delete(SIDECAR, scene.namespace, "default")
     await until(partial(scene.answers, "two", 200), "everything is told again")
+
+
+@pods.requires
+async def test_no_request_is_lost_while_virtual_hosts_and_ports_come_and_go(scene: Scene) -> None:
+    await until(partial(scene.answers, "one", 200), "it answers")
+    (address,) = (await scene.client.get(SERVICE, scene.namespace, "one"))["spec"]["clusterIPs"]
+    over = asyncio.Event()
+    statuses: Counter[int] = Counter()
+
+    async def ask() -> None:
+        while not over.is_set():
+            status, _ = await scene.pod.curl("-H", "Host: one", f"http://{address}/")
+            statuses[status] += 1
+
+    asking = [asyncio.ensure_future(ask()) for _ in range(2)]
+    rule = {"route": [{"destination": {"host": "two"}}]}
+    routes = {"metadata": {"name": "one"}, "spec": {"hosts": ["one"], "http": [rule]}}
+    for number in range(15):
+        await create(scene.client, VIRTUAL_SERVICE, scene.namespace, routes)
+        await create(scene.client, SERVICE, scene.namespace, service("passing", 9000 + number))
+        await asyncio.sleep(0.1)
+        await scene.client.delete(VIRTUAL_SERVICE, scene.namespace, "one")
+        await scene.client.delete(SERVICE, scene.namespace, "passing")
+        await asyncio.sleep(0.1)
+    over.set()
+    await asyncio.gather(*asking)
+    assert set(statuses) == {200}
+    assert statuses[200] > 50
+    assert scene.one.hosts.total() > 0 < scene.two.hosts.total()
 
 
 on_demand = pytest.mark.parametrize("scene", [True], indirect=True, ids=["on demand"])
