@@ -1,8 +1,8 @@
 """What callers notice of the mesh on the real cluster: requests lost while everything changes, and what proxies add.
 
-`python -m bench.loss [SECONDS [QUIET]]` on the local cluster, where rollout is installed. First 500 requests a second through the
+`python -m bench.loss [SECONDS [QUIET [WHAT...]]]` on the local cluster, where rollout is installed. First 500 requests a second through the
 gateway and a sidecar while routes change each second, the control plane is replaced, pods roll and the root is changed,
-all at the same time; then the same rate for QUIET seconds (60) without any of it, beside the application alone. The last line is one
+all at the same time (or WHAT alone: routes, pods, control_plane, root); then the same rate for QUIET seconds (60) without any of it, beside the application alone. The last line is one
 JSON object with the figures and the goals that were missed.
 """
 
@@ -15,6 +15,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from rollout.kube.client import Client
 RATE = 500
 SECONDS = 230
 QUIET_SECONDS = 60
+ALL = ("routes", "pods", "control_plane", "root")
 GOALS = {"lost": 0, "p99_added_ms": 2.0, "sidecar_mib": 80.0}
 MANIFEST = Path(__file__).parent / "losing" / "app.yaml"
 HOST = f"meshed.localhost:{GATEWAY_PORT}"
@@ -46,7 +48,7 @@ def deploy(lab: Lab) -> None:
         lab.kubectl.wait(f"--for=condition={condition}", what, "-n", NAMESPACE)
 
 
-async def disturbed(lab: Lab, seconds: int) -> dict[str, Any]:
+async def disturbed(lab: Lab, seconds: int, what: Sequence[str]) -> dict[str, Any]:
     """The load under which everything changes."""
     async with await Client.connect(str(lab.kubectl.kubeconfig)) as client:
         disturber = Disturber(client, SYSTEM)
@@ -54,14 +56,13 @@ async def disturbed(lab: Lab, seconds: int) -> dict[str, Any]:
             lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=64
         ) as load:
             await asyncio.sleep(2)
-            going = (disturber.routes(), disturber.pods(), disturber.control_plane())
-            tasks = [asyncio.ensure_future(each) for each in (*going, disturber.root())]
+            tasks = [asyncio.ensure_future(getattr(disturber, each)()) for each in what]
             _, pending = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_EXCEPTION")
             for task in tasks:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(*tasks)
-            assert len(pending) == len(going), "a disturbance ended"
+            assert len(pending) == len(set(what) - {"root"}), "a disturbance ended"
     return {
         "requests": load.requests,
         "lost": load.requests - load.codes.get("200", 0),
@@ -129,7 +130,7 @@ def main() -> None:
         until("the gateway to answer", answers, timeout=60)
         found: dict[str, Any] = {"load_before": os.getloadavg()[0]}
         if seconds:
-            found |= asyncio.run(disturbed(lab, seconds))
+            found |= asyncio.run(disturbed(lab, seconds, sys.argv[3:] or ALL))
             print(json.dumps(found), flush=True)
         if still:
             found |= quiet(lab, still)
