@@ -13,8 +13,6 @@ import contextlib
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 from bench.losing.disturbing import NAMESPACE, Disturber
 from bench.losing.memory import megabytes
 from e2e.kubectl import until
-from e2e.lab import GATEWAY, GATEWAY_PORT, SYSTEM, Lab
+from e2e.lab import GATEWAY, GATEWAY_PORT, SYSTEM, Lab, responds
 from e2e.load import steady_load
 from rollout.kube.client import Client
 
@@ -112,22 +110,13 @@ def quiet(lab: Lab, seconds: int) -> dict[str, Any]:
     return found
 
 
-def answers() -> bool:
-    try:
-        request = urllib.request.Request(GATEWAY, headers={"Host": HOST})
-        with urllib.request.urlopen(request, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return False
-
-
 def main() -> None:
     given = [int(each) for each in sys.argv[1:3]]
     seconds, still = (*given, *(SECONDS, QUIET_SECONDS)[len(given) :])
     lab = Lab.attach()
     deploy(lab)
     try:
-        until("the gateway to answer", answers, timeout=60)
+        until("the gateway to answer", lambda: responds(HOST), timeout=60)
         found: dict[str, Any] = {"load_before": os.getloadavg()[0]}
         if seconds:
             found |= asyncio.run(disturbed(lab, seconds, sys.argv[3:] or ALL))

@@ -184,9 +184,10 @@ def parent_of(process: int) -> int:
     return int(re.search(r"^PPid:\s+(\d+)$", status, re.MULTILINE)[1])  # type: ignore[index]
 
 
-def responds() -> bool:
+def responds(host: str = HOST) -> bool:
+    """Whether the gateway answers a request to this host as it should."""
     try:
-        request = urllib.request.Request(GATEWAY, headers={"Host": HOST})
+        request = urllib.request.Request(GATEWAY, headers={"Host": host})
         with urllib.request.urlopen(request, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):

@@ -6,8 +6,6 @@ outcome is found.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -31,15 +29,12 @@ from rollout.mesh.ingest.gatewayapi import exposure, statuses
 from rollout.mesh.ingest.gatewayapi.feed import GatewayFeed
 from rollout.mesh.ingest.gatewayapi.outcome import CONTROLLER, GATEWAY, GatewayStatus
 from rollout.mesh.model.problem import Problem, Ref
+from rollout.mesh.settling import Settling
 
 log = structlog.get_logger(__name__)
 
 CLASS = "rollout"
 """The GatewayClass that is made where Gateway API is installed."""
-_SETTLE = 0.05
-_LOOK = 2.0
-"""How long it takes at most until it is seen that Gateway API was installed."""
-_RETRY = 1.0
 Problems = Mapping[Ref, tuple[Problem, ...]]
 _Write = tuple[Kind, Object, dict[str, Any]]
 
@@ -64,7 +59,7 @@ class GatewayKeeper:
         self._cache, self._refused = cache, refused
         self._writer, self._feed = writer, feed
         self._stores, self._services, self._namespace = stores, services, namespace
-        self._pending = asyncio.Event()
+        self._settling = Settling(self._write_all, self._lacks_class)
         self._unreadable: dict[Ref, str] = {}
         feed.told = self.trigger
         for store in (*stores.values(), services):
@@ -82,20 +77,11 @@ class GatewayKeeper:
 
     def trigger(self) -> None:
         """The outcome, or an object, may have changed."""
-        self._pending.set()
+        self._settling.trigger()
 
     async def run(self) -> None:
         """Writes until cancelled."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._pending.wait(), _LOOK)
-                await asyncio.sleep(_SETTLE)
-            if not self._pending.is_set() and not self._lacks_class():
-                continue
-            self._pending.clear()
-            if not await self._write_all():
-                await asyncio.sleep(_RETRY)
-                self._pending.set()
+        await self._settling.run()
 
     async def _write_all(self) -> bool:
         self._log_unreadable()

@@ -5,7 +5,6 @@ An Ingress has no conditions, so an event is the place where its author looks. M
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -18,13 +17,12 @@ from rollout.kube.objects import Object
 from rollout.kube.store import Store
 from rollout.kube.writer import Writer
 from rollout.mesh.model.problem import Problem, Ref
+from rollout.mesh.settling import Settling
 
 log = structlog.get_logger(__name__)
 
 GATEWAY = "istio-ingressgateway"
 """The Service of the gateway that serves Ingresses."""
-_SETTLE = 0.25
-_RETRY = 2.0
 Problems = Mapping[Ref, tuple[Problem, ...]]
 
 
@@ -57,21 +55,15 @@ class IngressKeeper:
         self._ingresses, self._services, self._namespace = ingresses, services, namespace
         self._mine, self._problems = mine, problems
         self._told: dict[str, str] = {}
-        self._pending = asyncio.Event()
+        self._settling = Settling(self._write_all)
 
     def trigger(self) -> None:
         """Ingresses, their problems or the gateway's address may have changed."""
-        self._pending.set()
+        self._settling.trigger()
 
     async def run(self) -> None:
         """Writes until cancelled."""
-        while True:
-            await self._pending.wait()
-            await asyncio.sleep(_SETTLE)
-            self._pending.clear()
-            if not await self._write_all():
-                await asyncio.sleep(_RETRY)
-                self._pending.set()
+        await self._settling.run()
 
     async def _write_all(self) -> bool:
         mine = sorted(self._mine())

@@ -5,7 +5,6 @@ Only objects with a problem are written to, once for each change of it, and once
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +26,7 @@ from rollout.kube.objects import Object
 from rollout.kube.store import Store
 from rollout.kube.writer import Writer
 from rollout.mesh.model.problem import Problem, Ref
+from rollout.mesh.settling import Settling
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,6 @@ KINDS: dict[str, Kind] = {
     )
 }
 _CONDITION = "Reconciled"
-_SETTLE = 0.25
-_RETRY = 2.0
 Problems = Mapping[Ref, tuple[Problem, ...]]
 
 
@@ -90,21 +88,15 @@ class StatusKeeper:
         self, writer: Writer, stores: Mapping[str, Store], problems: Callable[[], Problems]
     ) -> None:
         self._writer, self._stores, self._problems = writer, stores, problems
-        self._pending = asyncio.Event()
+        self._settling = Settling(self._write_all)
 
     def trigger(self) -> None:
         """Problems may have changed."""
-        self._pending.set()
+        self._settling.trigger()
 
     async def run(self) -> None:
         """Writes until cancelled."""
-        while True:
-            await self._pending.wait()
-            await asyncio.sleep(_SETTLE)
-            self._pending.clear()
-            if not await self._write_all():
-                await asyncio.sleep(_RETRY)
-                self._pending.set()
+        await self._settling.run()
 
     async def _write_all(self) -> bool:
         problems = self._problems()
