@@ -112,12 +112,12 @@ async def test_a_refusal_is_not_retried_and_a_failure_says_how_often() -> None:
 
 
 async def test_the_time_is_that_of_one_attempt() -> None:
-    answers = iter([reply(slow=2), reply()])
+    answers = iter([reply(slow=9), reply()])
     with server(lambda _: next(answers)) as running:
-        hook = {"name": "x", "url": running.address, "retries": 1, "timeout": "200ms"}
+        hook = {"name": "x", "url": running.address, "retries": 1, "timeout": "3s"}
         began = time.monotonic()
         assert await make(calls(hook)[0], []) == Agreed()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 9
 
 
 async def test_headers_from_a_secret() -> None:
