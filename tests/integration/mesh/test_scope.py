@@ -21,6 +21,7 @@ from rollout.api.kinds import NAMESPACE, SERVICE, SIDECAR, VIRTUAL_SERVICE
 from rollout.cli.proxy import dump
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
+from rollout.mesh.metrics import short
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import MESSAGES
 from tests.integration.apiserver import ApiServer
@@ -121,6 +122,21 @@ async def test_a_sidecar_limits_a_real_proxy_and_lets_it_go_again(scene: Scene) 
     assert f"80/{host}" in shown
     assert "two" in shown[f"80/{host}"]
     assert not any("two" in name for name in shown)
+
+    async def compared(*missing: str) -> list[tuple[str, str, str]]:
+        [connection] = scene.plane.hub.clients
+        wanted = {short(kind): versions for kind, versions in connection.stream.wanted.items()}
+        _, page = await scene.pod.curl("http://127.0.0.1:15000/config_dump")
+        has = dump.versions(json.loads(page))
+        for name in missing:
+            del has["vhds"][name]
+        return list(dump.differences(wanted, has))
+
+    async def same() -> bool:
+        return not await compared()
+
+    await until(same, "the proxy has all that it should have")
+    assert await compared(f"80/{host}") == [("vhds", f"80/{host}", "missing")]
     await scene.client.delete(SIDECAR, scene.namespace, "default")
     await until(partial(scene.answers, "two", 200), "everything is told again")
 
