@@ -128,8 +128,8 @@ class Shared:
         )
 
     def routed_ports(self, reach: Reach) -> list[int]:
-        """Ports with such services, sorted."""
-        every = self.registry.routed_ports()
+        """Ports with such services, sorted, without those that a proxy has for itself."""
+        every = [each for each in self.registry.routed_ports() if each not in names.RESERVED_PORTS]
         return every if reach.unlimited else [port for port in every if self.hosts_on(port, reach)]
 
     def clusters(self, service: Service, policy: DestinationPolicy | None) -> list[Resource]:
