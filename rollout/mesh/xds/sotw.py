@@ -4,7 +4,8 @@ A request names everything that is wanted, so what is new in it is a subscriptio
 clusters and listeners a response is all that the proxy is to have: what it took last, with what has changed since. Of
 other types it carries what has changed; the proxy gives such up together with what referred to them.
 
-What such a proxy has when it comes back is not known: it is sent everything, and clusters that are gone go at once.
+What such a proxy has when it comes back is not known: it is sent everything, and clusters that are gone go at once. Where it
+refuses that first state, it is sent one resource after the other until the culprit is known, and lacks the rest meanwhile.
 """
 
 from __future__ import annotations

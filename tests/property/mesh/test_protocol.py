@@ -105,6 +105,8 @@ class WholeProxy(NaiveProxy):
     def __init__(self) -> None:
         super().__init__()
         self.nonces: dict[str, str] = {}
+        self.accepted: set[str] = set()
+        """Types of which it has accepted a response since it last came back."""
         self.codec = StateOfTheWorld()
 
     def request(self, kind: str, error: str | None = None) -> Request:
@@ -123,12 +125,17 @@ class WholeProxy(NaiveProxy):
         assert message.nonce == response.nonce
         self.nonces[kind] = message.nonce
         found = dict(_name_and_version(each) for each in message.resources)
-        if bad := [name for name, version in found.items() if version.startswith(BAD)]:
-            return [self.request(kind, error="refused " + ", ".join(bad))]
-        if kind in {names.CLUSTER, names.LISTENER}:
-            have.clear()
-        have.update(found)
-        requests = [self.request(kind)]
+        bad = {name for name, version in found.items() if version.startswith(BAD)}
+        error = "refused " + ", ".join(sorted(bad)) if bad else None
+        whole = kind in {names.CLUSTER, names.LISTENER}
+        if error and not whole:
+            return [self.request(kind, error)]
+        # Of a whole state Envoy takes what it can, and keeps what it had of the rest.
+        kept = {name: version for name, version in have.items() if name in bad or not whole}
+        have.clear()
+        have.update(kept | {name: found[name] for name in found.keys() - bad})
+        self.accepted |= {kind} if not bad else set()
+        requests = [self.request(kind, error)]
         if kind == names.CLUSTER:
             self.warm &= set(have)
             requests += self._interest(names.ENDPOINTS, set(have))
@@ -151,6 +158,7 @@ class WholeProxy(NaiveProxy):
     def reconnect(self) -> list[Request]:
         self.codec = StateOfTheWorld()
         self.nonces.clear()
+        self.accepted.clear()
         kinds = (k for k in names.ORDER if k not in {names.SECRET, names.VIRTUAL_HOST})
         return [self.request(kind) for kind in kinds if self.asked.get(kind, True)]
 
@@ -188,7 +196,6 @@ class Delta(RuleBasedStateMachine):
         self.promised.clear()
         self.to_server = self.proxy.reconnect()
         self.stream = Stream(self.server, self.codec().encode)
-        self.returned = True
 
     def put(self, changed: dict[str, set[str]], kind: str, name: str, version: str | None) -> None:
         if version is None:
@@ -290,6 +297,7 @@ class Delta(RuleBasedStateMachine):
 
     def deliver(self, response: Response) -> None:
         had = dict(self.proxy.have[names.CLUSTER])
+        self.about_to_take(response)
         self.to_server += self.proxy.take(response)
         if response.type_url in {names.ROUTES, names.VIRTUAL_HOST}:
             for each in response.resources:
@@ -303,6 +311,9 @@ class Delta(RuleBasedStateMachine):
             }
             gone = self.gone(set(had) - set(self.proxy.have[names.CLUSTER]))
             assert not gone & used, "a cluster in use was removed"
+
+    def about_to_take(self, response: Response) -> None:
+        """Before the proxy sees it."""
 
     def time_passes(self) -> None:
         """Nothing that a proxy is not told hangs on it."""
@@ -367,14 +378,21 @@ class Whole(Delta):
         assert isinstance(self.proxy, WholeProxy)
         return self.proxy.codec
 
+    searching = False
+
+    def about_to_take(self, response: Response) -> None:
+        assert isinstance(self.proxy, WholeProxy)
+        if response.type_url == names.CLUSTER:
+            self.searching = names.CLUSTER not in self.proxy.accepted
+
     def time_passes(self) -> None:
         # Leased resources are not taken away by name: they end by themselves.
         self.leases_expire()
 
     def gone(self, names: set[str]) -> set[str]:
-        # What a proxy has when it comes back is not known: the first state takes away what is no longer there.
-        returned, self.returned = self.returned, False
-        return set() if returned else names
+        # What a proxy has when it comes back is not known: the first state takes away what is no longer there, and while
+        # it is searched for what was refused of it, what may be that is missing.
+        return set() if self.searching else names
 
 
 TestDelta = Delta.TestCase
