@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from bench.goals import missed
 from bench.judging import fleet, numbers, plots
 from bench.judging.cases import NULLS, PROMOTIONS, TIMES, Case
 from bench.judging.classic import ARGO, FLAGGER, RULES, Rule, ruled
@@ -88,7 +89,8 @@ def main() -> None:
     print(f"\nclassic rules: {'; '.join(rule.name for rule in RULES)}")
     if "--docs" in sys.argv:
         plots.draw(Path("docs/plots"), figures, curves, [FLAGGER, ARGO])
-    print(json.dumps({"figures": _finite(figures), "goals_missed": missed(figures)}))
+    goals = {f"{case.key}_false_pct": 1.0 for case in NULLS if case.promised} | GOALS
+    print(json.dumps({"figures": _finite(figures), "goals_missed": missed(figures, goals)}))
 
 
 def _slug(rule: Rule) -> str:
@@ -143,16 +145,6 @@ GOALS: dict[str, float] = {
     "mean_correlated_0_7_worse_pct": 1,
     "cpu_ms_1000x4": 50,
 }
-
-
-def missed(figures: Figures) -> list[str]:
-    """The goals that were missed, each as a sentence."""
-    bounds = {f"{case.key}_false_pct": 1.0 for case in NULLS if case.promised} | GOALS
-    return [
-        f"{key} is {figures[key]:g}, the goal at most {bound:g}"
-        for key, bound in bounds.items()
-        if not figures[key] <= bound
-    ]
 
 
 def _finite(figures: Figures) -> dict[str, float | None]:

@@ -12,6 +12,7 @@ import math
 import statistics
 import sys
 
+from bench.goals import missed
 from e2e.judged import Judged, Outcome, calling
 from e2e.lab import Lab
 
@@ -88,12 +89,7 @@ def main() -> None:
         judged.deploy()
         found |= promotions(judged, good, 320)
     judged.remove()
-    missed = [
-        f"{key} is {found[key]:g}, the goal at most {bound:g}"
-        for key, bound in GOALS.items()
-        if key in found and not found[key] <= bound
-    ]
-    print(json.dumps({"figures": found, "goals_missed": missed}))
+    print(json.dumps({"figures": found, "goals_missed": missed(found, GOALS)}))
 
 
 if __name__ == "__main__":

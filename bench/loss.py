@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.goals import missed
 from bench.losing.disturbing import NAMESPACE, Disturber
 from bench.losing.memory import megabytes
 from e2e.kubectl import until
@@ -126,12 +127,7 @@ def main() -> None:
         found["load_after"] = os.getloadavg()[0]
     finally:
         lab.kubectl.run("delete", "namespace", NAMESPACE, "--timeout=90s", timeout=100)
-    missed = [
-        f"{key} is {found[key]:g}, the goal at most {bound:g}"
-        for key, bound in GOALS.items()
-        if key in found and not found[key] <= bound
-    ]
-    print(json.dumps({"figures": found, "goals_missed": missed}))
+    print(json.dumps({"figures": found, "goals_missed": missed(found, GOALS)}))
 
 
 if __name__ == "__main__":
