@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
@@ -53,17 +54,24 @@ def service_host(
             decorate(route, service.host, port)
         routes = [route]
     else:
-        routes = http_routes(
-            table.routes,
-            cluster_of,
-            port=port,
-            gateways=_IN_MESH,
-            callers=callers,
-            owner=table.ref.name,
-        )
+        routes = _routes(table, cluster_of, port, callers)
     host = virtual_host(names.virtual_host(service.host, port), domains, routes)
     home = host if service.hostname else with_domains(host, [service.name])
     return SharedHost(framed(host), framed(home))
+
+
+def _routes(
+    table: RouteTable, cluster_of: ClusterOf, port: int, callers: frozenset[Caller]
+) -> list[Any]:
+    """What a table says to callers in the mesh."""
+    return http_routes(
+        table.routes,
+        cluster_of,
+        port=port,
+        gateways=_IN_MESH,
+        callers=callers,
+        owner=table.ref.name,
+    )
 
 
 def other_hosts(
@@ -82,14 +90,7 @@ def other_hosts(
         table = first_seen(told(registry, host, reach), callers, port)
         if table is None:
             continue
-        routes = http_routes(
-            table.routes,
-            cluster_of,
-            port=port,
-            gateways=_IN_MESH,
-            callers=callers,
-            owner=table.ref.name,
-        )
+        routes = _routes(table, cluster_of, port, callers)
         if host != "*" and routes:
             yield host, virtual_host(names.virtual_host(host, port), [host], routes)
 
