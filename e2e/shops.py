@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,15 +42,15 @@ def chaos(*arguments: str) -> Ran:
 
 
 @dataclass(frozen=True)
-class Namespace:
+class Namespace(ABC):
     """One that opted in, and what is asked of it through the gateway."""
 
     lab: Lab
     name: str
 
+    @abstractmethod
     def deploy(self) -> None:
         """Everything that is in it, until it answers."""
-        raise NotImplementedError
 
     def experiment(self, name: str) -> str:
         """A ready-made experiment as this namespace runs it."""

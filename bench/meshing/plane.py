@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from bench.meshing import world
-from rollout.kube.collector import spare_what_stays
+from rollout.kube.collector import sparing_what_stays
 from rollout.mesh.hub import Hub
 from rollout.mesh.ingest.feed import Feed
 from rollout.mesh.metrics import Metrics
@@ -128,7 +128,11 @@ class Plane:
 async def main(services: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     plane = Plane(services)
-    spare_what_stays()
+    with sparing_what_stays():
+        await _serve(plane)
+
+
+async def _serve(plane: Plane) -> None:
     server = Server(plane.hub)
     port = await server.start("127.0.0.1:0")
     pushing = asyncio.ensure_future(plane.pusher.run())

@@ -136,7 +136,8 @@ def controller(
 ) -> None:
     """Run the controller: it brings Canaries to their end, and runs ChaosExperiments."""
     from rollout.delivery.alerts.routes import Chat
-    from rollout.delivery.controller import Options, run
+    from rollout.delivery.controller import run
+    from rollout.delivery.options import Options
 
     logging.configure(log_level.value)
     slack = Chat(

@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -20,32 +19,23 @@ from prometheus_client import CollectorRegistry
 from rollout.api.kinds import (
     ALERT_PROVIDER,
     CANARY,
-    CHAOS_EXPERIMENT,
-    CONFIG_MAP,
-    HORIZONTAL_POD_AUTOSCALER,
-    METRIC_TEMPLATE,
-    POD_DISRUPTION_BUDGET,
-    SCALED_OBJECT,
     SECRET,
-    Kind,
 )
 from rollout.delivery.act import Actor
-from rollout.delivery.alerts.routes import Chat
 from rollout.delivery.alerts.sender import AlertSender
 from rollout.delivery.hooks.caller import HookCaller, HookDesk
 from rollout.delivery.hooks.events import EventHooks
 from rollout.delivery.judging.desk import JudgeDesk
 from rollout.delivery.judging.pods import ArmPods
-from rollout.delivery.leadership import Leadership, identity
+from rollout.delivery.leadership import Leadership
 from rollout.delivery.metrics import DeliveryMetrics
 from rollout.delivery.observe import Observer
+from rollout.delivery.options import SERVICE_NAME, Options
 from rollout.delivery.pods import PodReader
 from rollout.delivery.probe import Probe
 from rollout.delivery.reconcile import Reconciler, utc_now
-from rollout.delivery.routing import routed_kinds, router_for
 from rollout.delivery.secrets import SecretReader
-from rollout.delivery.snapshot import Settings
-from rollout.delivery.targets import TARGETS
+from rollout.delivery.watched import watch
 from rollout.delivery.webhook import validate
 from rollout.http.client import HttpClient
 from rollout.judge.evidence.counters import CounterSource
@@ -58,16 +48,15 @@ from rollout.judge.trials import Trial
 from rollout.kube.admission import AdmissionServer, Handler
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
-from rollout.kube.collector import spare_what_stays
+from rollout.kube.collector import sparing_what_stays
 from rollout.kube.companion import Companion, Join, Shared
-from rollout.kube.election import Contest
 from rollout.kube.events import EventRecorder
 from rollout.kube.fence import Everywhere, FencedWriter, Territory
 from rollout.kube.metrics import KubeMetrics
-from rollout.kube.objects import Key, Object
+from rollout.kube.objects import Key
 from rollout.kube.queue import WorkQueue, run_workers
 from rollout.kube.serving import health_app, serve
-from rollout.kube.store import Change, Store, drop_managed_fields
+from rollout.kube.store import Change, Store
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
 from rollout.kube.writer import Writer
 
@@ -82,56 +71,6 @@ _FLUSH_SECONDS = 3.0
 _MOST_HOOKS_AT_ONCE = 1000
 _LEASE_REQUESTS_AT_ONCE = 4
 _MOST_PROXIES_AT_ONCE = 200
-_SERVICE = "rollout-controller"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The process' settings; where Flagger has the flag, it has Flagger's name and default. Port 0 means not served."""
-
-    kubeconfig: str | None = None
-    metrics_server: str = "http://prometheus:9090"
-    mesh_provider: str = "istio"
-    minimum_interval: timedelta = timedelta(seconds=10)
-    port: int = 8080
-    webhook_port: int = 9443
-    namespace: str = ""
-    selector_labels: tuple[str, ...] = ("app", "name", "app.kubernetes.io/name")
-    include_label_prefix: tuple[str, ...] = ()
-    enable_config_tracking: bool = True
-    cluster_name: str = ""
-    event_webhook: str = ""
-    chats: tuple[Chat, ...] = ()
-    no_cross_namespace_refs: bool = False
-    system_namespace: str = "rollout-system"
-    enable_leader_election: bool = False
-    leader_election_namespace: str = ""
-    shards: int = 1
-
-    @property
-    def contest(self) -> Contest | None:
-        """What replicas compete for; None where this process is alone."""
-        if not self.enable_leader_election and self.shards == 1:
-            return None
-        return Contest(
-            group=_SERVICE,
-            namespace=self.leader_election_namespace or self.system_namespace,
-            identity=identity(),
-            shards=self.shards,
-        )
-
-    @property
-    def settings(self) -> Settings:
-        """What of it every decision sees."""
-        return Settings(
-            mesh_provider=self.mesh_provider,
-            metrics_server=self.metrics_server,
-            selector_labels=self.selector_labels,
-            include_label_prefixes=self.include_label_prefix,
-            config_tracking=self.enable_config_tracking,
-            minimum_interval=self.minimum_interval,
-            no_cross_namespace_refs=self.no_cross_namespace_refs,
-        )
 
 
 async def run(
@@ -143,8 +82,11 @@ async def run(
     """
     if options.cluster_name:
         structlog.contextvars.bind_contextvars(cluster=options.cluster_name)
-    stop = stop or _stopped_by_signals()
-    spare_what_stays()
+    with sparing_what_stays():
+        await _deliver(options, stop or _stopped_by_signals(), beside)
+
+
+async def _deliver(options: Options, stop: asyncio.Event, beside: Sequence[Join]) -> None:
     registry = CollectorRegistry()
     kube_metrics = KubeMetrics(registry)
     async with (
@@ -350,9 +292,9 @@ class _Delivery:
     def _make_webhook(self) -> AdmissionServer:
         namespace = self._options.system_namespace
         names = WebhookNames(
-            secret=Key(namespace, f"{_SERVICE}-webhook"),
-            dns_names=(f"{_SERVICE}.{namespace}.svc", f"{_SERVICE}.{namespace}"),
-            mutating=(_SERVICE,),
+            secret=Key(namespace, f"{SERVICE_NAME}-webhook"),
+            dns_names=(f"{SERVICE_NAME}.{namespace}.svc", f"{SERVICE_NAME}.{namespace}"),
+            mutating=(SERVICE_NAME,),
         )
         tls = WebhookTLS(self._client, self._cache, names)
         minimum, provider = self._options.minimum_interval, self._options.mesh_provider
@@ -366,34 +308,6 @@ class _Delivery:
             routes,
             port=self._options.webhook_port,
         )
-
-
-def watch(cache: Cache, settings: Settings) -> Mapping[Kind, Store]:
-    """A store for every kind that delivery reads; configs only where they are tracked."""
-    router = router_for(settings.mesh_provider)
-    always = (CANARY, METRIC_TEMPLATE, ALERT_PROVIDER, *TARGETS, *_GUARDS)
-    kinds = (*always, *(router.kinds() if router else ()))
-    stores = {kind: cache.watch(kind) for kind in kinds}
-    # Canaries may name other routes than the controller's; few clusters have them all.
-    for kind in (*routed_kinds(), SCALED_OBJECT, CHAOS_EXPERIMENT):
-        if kind not in stores:
-            stores[kind] = cache.watch(kind, optional=True, definitions=True)
-    for kind in (CONFIG_MAP, SECRET):
-        stores[kind] = (
-            cache.watch(kind, trim=_without_bulk) if settings.config_tracking else Store(kind)
-        )
-    return stores
-
-
-_GUARDS = (HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET)
-# Neither is ever copied to a primary, and both may be large and many.
-_BULKY_SECRETS = frozenset({"helm.sh/release.v1", "kubernetes.io/service-account-token"})
-
-
-def _without_bulk(config: Object) -> Object:
-    if config.get("type") in _BULKY_SECRETS:
-        config.pop("data", None)
-    return drop_managed_fields(config)
 
 
 def _stopped_by_signals() -> asyncio.Event:

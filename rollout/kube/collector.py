@@ -9,6 +9,8 @@ occasional walk over everything.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 OLDEST = 2
@@ -32,8 +34,14 @@ class _Sparing:
             gc.unfreeze()
 
 
-def spare_what_stays() -> None:
-    """Set aside what is there now, and from now on what survives a full collection; may be called again."""
-    if not any(isinstance(each, _Sparing) for each in gc.callbacks):
-        gc.callbacks.append(_Sparing())
+@contextmanager
+def sparing_what_stays() -> Iterator[None]:
+    """Within it, what is there now is set aside, and so is what survives each full collection; afterwards nothing is."""
+    sparing = _Sparing()
+    gc.callbacks.append(sparing)
     gc.collect()
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(sparing)
+        gc.unfreeze()

@@ -18,7 +18,7 @@ from rollout.api.kinds import CHAOS_EXPERIMENT, LEASE, VIRTUAL_SERVICE
 from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
-from rollout.kube.collector import spare_what_stays
+from rollout.kube.collector import sparing_what_stays
 from rollout.kube.events import EventRecorder
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
@@ -252,13 +252,13 @@ class ControlPlane:
                 group.create_task(self._admission.run())
             if self._identities is not None:
                 group.create_task(self._identities.run())
-            await self._serve_proxies(group)
+            await self.cache.synced()
+            self._synced = True
+            self._push()
+            with sparing_what_stays():
+                await self._serve_proxies(group)
 
     async def _serve_proxies(self, group: asyncio.TaskGroup) -> None:
-        await self.cache.synced()
-        self._synced = True
-        self._push()
-        spare_what_stays()
         group.create_task(self._pusher.run())
         group.create_task(self._status.run())
         group.create_task(self._ingresses.run())

@@ -13,9 +13,9 @@ from rollout.cli.errors import CommandFailed
 from rollout.cli.migrate.examine import examine
 from rollout.cli.migrate.finding import CanaryReport, Finding, Level
 from rollout.cli.migrate.flagger import Flagger, find
-from rollout.delivery.controller import watch
 from rollout.delivery.observe import Observer
 from rollout.delivery.snapshot import Settings
+from rollout.delivery.watched import watch
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.objects import key_of

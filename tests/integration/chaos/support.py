@@ -22,7 +22,8 @@ from rollout.api.kinds import (
 )
 from rollout.chaos.controller import Options as ChaosOptions
 from rollout.chaos.controller import chaos
-from rollout.delivery.controller import Options, run
+from rollout.delivery.controller import run
+from rollout.delivery.options import Options
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object
@@ -78,12 +79,19 @@ class ChaosLab:
 
     async def phase(self, *wanted: str, name: str = "slow", seconds: float = PATIENCE) -> Object:
         """Wait for one of these phases, and answer the status."""
+        found: Object = {}
 
-        async def there() -> Object | None:
+        async def there() -> bool:
+            nonlocal found
             found = await self.status(name)
-            return found if found.get("phase") in wanted else None
+            return found.get("phase") in wanted
 
-        return dict(await until(there, f"{name} {wanted}", seconds))
+        try:
+            await until(there, f"{name} {wanted}", seconds)
+        except AssertionError as error:
+            error.add_note(f"its status: {found}")
+            raise
+        return found
 
     async def leases(self) -> list[Object]:
         return await self.client.list(LEASE, self.system, f"{LEASE_LABEL}=true")

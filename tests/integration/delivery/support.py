@@ -19,7 +19,8 @@ from rollout.api.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from rollout.delivery.controller import Options, run
+from rollout.delivery.controller import run
+from rollout.delivery.options import Options
 from rollout.kube.client import Client, Patch
 from rollout.kube.errors import KubeError
 from rollout.kube.objects import Object
