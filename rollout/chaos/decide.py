@@ -75,7 +75,7 @@ def _invalid(seen: Snapshot, refused: InvalidObject, draft: Draft) -> None:
         draft.guard = False if seen.guarded else None
         return
     message = "; ".join(map(str, refused.errors))
-    start.refuse(draft, Closed(Gate.INVALID, message, waits=False))
+    start.refuse(draft, Closed(Gate.INVALID, message))
     if seen.status.phase.is_active:
         draft.event("ChaosAborted", message, warning=True)
         draft.set(

@@ -39,11 +39,10 @@ class Gate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A gate that is closed. `waits`: it may open by itself, and the run begins then."""
+    """A gate that is closed, and what to say of it."""
 
     gate: Gate
     message: str
-    waits: bool = True
 
 
 def closed(seen: Snapshot, experiment: ChaosExperiment) -> Closed | None:

@@ -94,12 +94,13 @@ def _stand_by(experiment: ChaosExperiment, gate: Closed | None, draft: Draft) ->
 
 
 def refuse(draft: Draft, gate: Closed) -> None:
-    """Say what is in the way, once."""
+    """Say what is in the way, once. One that was stopped goes on showing how its run ended."""
     old = draft.status.condition("Selected")
     if old is None or (old.status, old.reason, old.message) != ("False", gate.gate, gate.message):
         draft.event(gate.gate, gate.message, warning=True)
     draft.condition("Selected", "False", gate.gate, gate.message)
-    if not draft.status.phase.is_active:
+    ended = gate.gate is Gate.STOPPED and draft.status.run_id is not None
+    if not draft.status.phase.is_active and not ended:
         draft.set(phase=Phase.PENDING, reason=gate.message)
 
 

@@ -275,6 +275,20 @@ def test_what_stops_it(stop: Callable[[World], object], phase: Phase) -> None:
     assert world.status.history.stopped_runs == 1
 
 
+def test_what_was_stopped_shows_how_it_ended_until_it_may_run_again() -> None:
+    world = World(obj=experiment()).until(Phase.RUNNING)
+    world.change(engineState="stop")
+    world.until(Phase.ABORTED)
+    reason = world.status.reason
+    for _ in range(3):
+        world.look()
+    assert (world.status.phase, world.status.reason) == (Phase.ABORTED, reason)
+    assert world.status.condition("Selected").reason == "EngineStopped"  # type: ignore[union-attr]
+    world.change(engineState="active")
+    world.look()
+    assert world.status.phase is Phase.CHECKING
+
+
 def test_a_rollback_is_ignored_where_the_policy_says_so() -> None:
     world = World(obj=experiment(abortPolicy={"onCanaryRollback": False})).until(Phase.RUNNING)
     world.rolled_back = world.now
