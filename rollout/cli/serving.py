@@ -173,7 +173,7 @@ def controller(
     if enable_chaos.lower() != "false":
         from rollout.chaos.controller import Options as ChaosOptions
         from rollout.chaos.controller import chaos
-        from rollout.delivery.leadership import identity
+        from rollout.kube.lease import identity
 
         beside.append(
             chaos(

@@ -5,9 +5,6 @@ Wires an election to the work queue. Knows neither leases nor what a look does.
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
@@ -18,11 +15,6 @@ from rollout.kube.election import Contest, Election
 from rollout.kube.objects import Key, key_of
 from rollout.kube.queue import WorkQueue
 from rollout.kube.store import Store
-
-
-def identity() -> str:
-    """This process, among all that ever competed: its pod, and something of its own."""
-    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 class Leadership:

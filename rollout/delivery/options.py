@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rollout.delivery.alerts.routes import Chat
-from rollout.delivery.leadership import identity
 from rollout.delivery.snapshot import Settings
 from rollout.kube.election import Contest
+from rollout.kube.lease import identity
 
 SERVICE_NAME = "rollout-controller"
 """The Service, and so the webhook and the leases, of the controller."""

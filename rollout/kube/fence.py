@@ -11,7 +11,7 @@ from typing import Protocol
 
 from rollout.api.kinds import Kind
 from rollout.kube.errors import Conflict
-from rollout.kube.objects import Object
+from rollout.kube.objects import Object, key_of
 from rollout.kube.writer import Writer
 
 
@@ -50,19 +50,23 @@ class FencedWriter:
     def __init__(self, writer: Writer, territory: Territory) -> None:
         self._writer, self._territory = writer, territory
 
+    def holds(self, namespace: str) -> bool:
+        """Whether it would write there now."""
+        return self._territory.holds(namespace)
+
     async def apply(
         self, kind: Kind, desired: Object, observed: Object | None, exact: Collection[str] = ()
     ) -> Object:
         """`Writer.apply`."""
-        async with self._territory.writing(desired["metadata"]["namespace"]):
+        async with self._territory.writing(key_of(desired).namespace):
             return await self._writer.apply(kind, desired, observed, exact)
 
     async def patch_status(self, kind: Kind, obj: Object, status: Object) -> Object:
         """`Writer.patch_status`."""
-        async with self._territory.writing(obj["metadata"]["namespace"]):
+        async with self._territory.writing(key_of(obj).namespace):
             return await self._writer.patch_status(kind, obj, status)
 
     async def delete(self, kind: Kind, obj: Object, propagation: str | None = None) -> None:
         """`Writer.delete`."""
-        async with self._territory.writing(obj["metadata"]["namespace"]):
+        async with self._territory.writing(key_of(obj).namespace):
             await self._writer.delete(kind, obj, propagation)

@@ -8,7 +8,10 @@ neither what is done by whoever holds it, nor why one would want several.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,6 +87,11 @@ class Wait:
     """Somebody holds it, at least until then."""
 
     until: float
+
+
+def identity() -> str:
+    """This process, among all that ever competed: its pod, and something of its own."""
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
 
 
 def decide(seen: Sighting | None, me: str, now: float) -> Acquire | Renew | Wait:
