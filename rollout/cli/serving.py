@@ -263,6 +263,7 @@ def mesh(
         lifetimes=_lifetimes(workload_cert_ttl, max_workload_cert_ttl),
         telemetry=mesh_telemetry(config),
         discovery_selectors=discovery_selectors(config),
+        certificate_address="[::]:15013",
         xds_address=xds_address,
         injection=injection,
     )

@@ -30,9 +30,9 @@ from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.gatewaykeeper import GatewayKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.identity.authority import Lifetimes
+from rollout.mesh.identity.caller import Caller
 from rollout.mesh.identity.identities import Identities
 from rollout.mesh.identity.keeper import SETTLE
-from rollout.mesh.identity.tokens import Caller
 from rollout.mesh.ingest.proxies import hosts
 from rollout.mesh.ingest.references import dangling
 from rollout.mesh.ingest.telemetry import default_unreached, untold
@@ -60,7 +60,8 @@ class Options:
     Secrets are read in `credential_namespaces` only, which are those of gateways. Where `discovery_selectors`
     (LabelSelectors) are given, namespaces that none of them selects are not looked at. With `on_demand`, sidecars are
     told clusters when they first need them. Without `allow_any`, nothing goes to hosts that nobody has declared. With
-    `mutual_tls`, proxies get identities and configuration at `secure_address`; at `xds_address`, where one is given,
+    `mutual_tls`, proxies get identities and configuration at `secure_address` by their tokens, and configuration at
+    `certificate_address`, where one is given, by the certificates that they got. At `xds_address`, where one is given,
     whoever asks gets configuration.
     """
 
@@ -75,6 +76,7 @@ class Options:
     injection: InjectionConfig | None = None
     mutual_tls: MutualTLS = MutualTLS.NONE
     secure_address: str = "[::]:15012"
+    certificate_address: str = ""
     xds_address: str = ""
     root_settle: timedelta = SETTLE
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
@@ -133,7 +135,7 @@ class ControlPlane:
         self._identities = self._make_identities(client)
         self._synced = False
         self._untraced = ""
-        self.port = self.secure_port = 0
+        self.port = self.secure_port = self.certificate_port = 0
         self._admission = self._admission_server(client)
         self._watch_experiments()
 
@@ -269,6 +271,9 @@ class ControlPlane:
             await self._identities.ready.wait()
             servers.append(Server(self.hub, door=self._identities.door()))
             self.secure_port = await servers[-1].start(self._options.secure_address)
+            if self._options.certificate_address:
+                servers.append(Server(self.hub, door=self._identities.certificate_door()))
+                self.certificate_port = await servers[-1].start(self._options.certificate_address)
         if self._options.xds_address:
             servers.append(Server(self.hub))
             self.port = await servers[-1].start(self._options.xds_address)

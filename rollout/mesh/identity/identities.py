@@ -17,12 +17,18 @@ from rollout.kube.cache import Cache
 from rollout.kube.certificates import KeyPair
 from rollout.kube.client import Client
 from rollout.mesh.identity.authority import Lifetimes
+from rollout.mesh.identity.caller import Caller
 from rollout.mesh.identity.keeper import SETTLE, Keeper
 from rollout.mesh.identity.roots import RootPublisher
 from rollout.mesh.identity.service import CertificateService
-from rollout.mesh.identity.tokens import Caller, Reviewer
+from rollout.mesh.identity.tokens import Reviewer
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.xds.server import Door
+
+_CONNECTION_AGE = (
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 5_000),
+)
 
 
 class Identities:
@@ -59,17 +65,25 @@ class Identities:
             lifetimes=lifetimes,
             withheld=withheld,
         )
-        self._shown: KeyPair | None = None
         metrics.root_expiry.set_function(self._root_expiry)
 
     def door(self) -> Door:
-        """How a gRPC server lets callers in; a new certificate is shown from the next connection on."""
-        self._shown = self._keeper.serving
-        shown = _configuration(self._shown)
+        """How a gRPC server lets callers in who have a token; certificates are issued there too."""
         return Door(
-            credentials=grpc.dynamic_ssl_server_credentials(shown, self._renewed),
+            credentials=_Shown(lambda: (self._keeper.serving, b"")).credentials(),
             authenticate=self._service.authenticate,
             handlers=(self._service.handler(),),
+        )
+
+    def certificate_door(self) -> Door:
+        """How it lets in who has a certificate, and nobody else.
+
+        A connection ends after half an hour, as istiod's: what it was made with is then looked at again.
+        """
+        return Door(
+            credentials=_Shown(lambda: (self._keeper.serving, self._keeper.trusted)).credentials(),
+            authenticate=self._service.recognize,
+            options=_CONNECTION_AGE,
         )
 
     async def run(self) -> None:
@@ -84,13 +98,30 @@ class Identities:
         (root, *_) = self._keeper.authority.roots
         return x509.load_pem_x509_certificate(root).not_valid_after_utc.timestamp()
 
+
+class _Shown:
+    """What a port shows, and by which roots it looks at what is shown to it (none: it asks for nothing).
+
+    What has changed is in force from the next connection on.
+    """
+
+    def __init__(self, now: Callable[[], tuple[KeyPair, bytes]]) -> None:
+        self._now = now
+        self._last = now()
+
+    def credentials(self) -> Any:
+        """For a gRPC server."""
+        asks = bool(self._last[1])
+        return grpc.dynamic_ssl_server_credentials(_configuration(*self._last), self._renewed, asks)
+
     def _renewed(self) -> Any:
-        serving = self._keeper.serving
-        if serving is self._shown:
+        now = self._now()
+        if now == self._last:
             return None
-        self._shown = serving
-        return _configuration(serving)
+        self._last = now
+        return _configuration(*now)
 
 
-def _configuration(pair: KeyPair) -> Any:
-    return grpc.ssl_server_certificate_configuration([(pair.key, pair.certificate)])
+def _configuration(pair: KeyPair, roots: bytes) -> Any:
+    pairs = [(pair.key, pair.certificate)]
+    return grpc.ssl_server_certificate_configuration(pairs, roots or None)

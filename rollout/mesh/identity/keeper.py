@@ -61,6 +61,8 @@ class Keeper:
         self._queue: WorkQueue[str] = WorkQueue(cap=10.0)
         self._authority: Authority | None = None
         self._serving: KeyPair | None = None
+        self.trusted = b""
+        """The roots that everybody is told to believe now, PEM."""
         self._problem = ""
         for store in self._stores.values():
             store.subscribe(lambda _change: self._queue.add(_KEY))
@@ -103,7 +105,8 @@ class Keeper:
         now = self._now()
         wanted = self._plugged(now) or await self._own(now)
         roots = await self._roots(wanted.roots, now)
-        self._publish(b"".join(root.pem for root in roots))
+        self.trusted = b"".join(root.pem for root in roots)
+        self._publish(self.trusted)
         wait = trust.left(roots, wanted.roots, now, self._settle)
         if not wait or not self._known(roots, now):
             self._sign_with(wanted)

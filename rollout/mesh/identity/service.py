@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import structlog
 
+from rollout.mesh.identity import certified
 from rollout.mesh.identity.authority import (
     Authority,
     Lifetimes,
@@ -19,7 +20,8 @@ from rollout.mesh.identity.authority import (
     chain_of,
     sign,
 )
-from rollout.mesh.identity.tokens import Caller, Reviewer, UnansweredError, UnauthenticatedError
+from rollout.mesh.identity.caller import Caller, UnansweredError, UnauthenticatedError
+from rollout.mesh.identity.tokens import Reviewer
 from rollout.mesh.identity.wire import METHOD, SERVICE, read_request, write_response
 from rollout.mesh.metrics import Metrics
 
@@ -81,16 +83,29 @@ class CertificateService:
         try:
             return await self._reviewer.authenticate(metadata_of(context))
         except UnauthenticatedError as error:
-            log.warning("proxy refused", peer=context.peer(), reason=str(error))
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+            await turn_away(context, error)
         except UnansweredError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        raise AssertionError("an aborted call goes on")
+
+    async def recognize(self, context: Any) -> Caller:
+        """The same by the certificate that a connection was made with."""
+        try:
+            return certified.caller(context.auth_context(), self._now())
+        except UnauthenticatedError as error:
+            await turn_away(context, error)
         raise AssertionError("an aborted call goes on")
 
     async def _refuse(self, context: Any, code: grpc.StatusCode, error: Exception) -> None:
         self._metrics.csr_refusals.labels(code.name).inc()
         log.warning("certificate refused", peer=context.peer(), reason=str(error))
         await context.abort(code, str(error))
+
+
+async def turn_away(context: Any, error: UnauthenticatedError) -> None:
+    """Ends a call of nobody."""
+    log.warning("proxy refused", peer=context.peer(), reason=str(error))
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
 
 
 def metadata_of(context: Any) -> dict[str, str]:

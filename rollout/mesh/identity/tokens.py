@@ -7,50 +7,18 @@ Knows no gRPC; a token is never logged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rollout.api.kinds import TOKEN_REVIEW
 from rollout.kube.client import Client
 from rollout.kube.errors import KubeError
-from rollout.mesh.model.identity import Identity, of_user
+from rollout.mesh.identity.caller import Caller, UnansweredError, UnauthenticatedError
+from rollout.mesh.model.identity import of_user
 
 AUDIENCE = "istio-ca"
 _POD = "authentication.kubernetes.io/pod-name"
 _MOST_TOKEN = 16 << 10
 _SCHEME = "bearer "
-
-
-class UnauthenticatedError(Exception):
-    """Nobody that the mesh knows; the text says why."""
-
-
-class UnansweredError(Exception):
-    """The API server did not say who it is: the caller may come again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who a token belongs to, and the pod that it was given to where it says so."""
-
-    identity: Identity
-    pod: str = ""
-
-    def check(self, node: Mapping[str, Any]) -> None:
-        """PermissionError where a proxy claims to be somebody else's."""
-        metadata: Mapping[str, Any] = node.get("metadata") or {}
-        parts = str(node.get("id", "")).split("~")
-        name, _, namespace = (parts[2] if len(parts) == 4 else "").rpartition(".")
-        claims = (
-            ("namespace of its id", namespace, self.identity.namespace),
-            ("NAMESPACE", metadata.get("NAMESPACE", namespace), self.identity.namespace),
-            ("SERVICE_ACCOUNT", metadata.get("SERVICE_ACCOUNT"), self.identity.account),
-            ("pod of its id", name, self.pod or name),
-            ("NAME", metadata.get("NAME", name), self.pod or name),
-        )
-        for field, claimed, proved in claims:
-            if claimed != proved:
-                raise PermissionError(f"{field} is {claimed!r}, but its token is {proved!r}'s")
 
 
 class Reviewer:

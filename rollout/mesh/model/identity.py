@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rollout.mesh.model.service import DOMAIN
@@ -10,6 +11,7 @@ TRUST_DOMAIN = DOMAIN
 """Istio's default: the cluster's domain."""
 
 _ACCOUNT = "system:serviceaccount:"
+_URI = re.compile(rf"spiffe://{re.escape(TRUST_DOMAIN)}/ns/([^/]+)/sa/([^/]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,9 @@ def of_user(username: str) -> Identity | None:
     if not username.startswith(_ACCOUNT) or not colon or not namespace or not account:
         return None
     return Identity(namespace, account)
+
+
+def of_uri(uri: str) -> Identity | None:
+    """The identity of this name; None where it is not one of the mesh's."""
+    found = _URI.fullmatch(uri)
+    return Identity(*found.groups()) if found else None

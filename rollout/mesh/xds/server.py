@@ -28,7 +28,8 @@ _CHANNEL = (
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Proxies ask every 5 s whether it is still there.
+    ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
@@ -115,12 +116,13 @@ class Caller(Protocol):
 class Door:
     """How a port is entered: over TLS, and by whom.
 
-    `authenticate` takes a call's metadata and answers who calls, or aborts the call; `handlers` are served beside xDS.
+    `authenticate` takes a call and answers who makes it, or aborts it; `handlers` are served beside xDS.
     """
 
     credentials: grpc.ServerCredentials
     authenticate: Callable[[Any], Awaitable[Caller]]
     handlers: tuple[grpc.GenericRpcHandler, ...] = ()
+    options: tuple[tuple[str, int], ...] = ()
 
 
 class Server:
@@ -139,7 +141,8 @@ class Server:
 
     async def start(self, address: str) -> int:
         """Listens; answers the port."""
-        self._server = grpc.aio.server(options=_CHANNEL)
+        own = self._door.options if self._door else ()
+        self._server = grpc.aio.server(options=(*_CHANNEL, *own))
         methods: dict[str, Any] = {
             _DELTA: grpc.stream_stream_rpc_method_handler(self._handle_delta),
             _STATE: grpc.stream_stream_rpc_method_handler(self._handle_state),

@@ -44,6 +44,7 @@ async def control_plane(
         system_namespace=namespace,
         mutual_tls=MutualTLS.AUTO,
         secure_address="0.0.0.0:0",
+        certificate_address="0.0.0.0:0",
         health_port=0,
         debug_port=0,
         root_settle=timedelta(seconds=2),
@@ -194,3 +195,8 @@ def put(path: Path, content: bytes) -> None:
 def encoded(value: bytes) -> str:
     """As a Secret's data."""
     return base64.b64encode(value).decode()
+
+
+def decoded(secret: Object) -> dict[str, bytes]:
+    """A Secret's data."""
+    return {key: base64.b64decode(value) for key, value in secret["data"].items()}

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,14 +178,18 @@ async def envoy(
     kind: str = "router",
     labels: dict[str, str] | None = None,
     identity: Path | None = None,
+    changed: Callable[[dict[str, Any]], None] = lambda _document: None,
 ) -> AsyncIterator[Envoy]:
-    """A real Envoy with the agent's own bootstrap; with a directory of an identity, it runs there and comes by TLS."""
+    """A real Envoy with the agent's own bootstrap; with a directory of an identity, it runs there and comes by TLS.
+
+    `changed` is given the bootstrap to change it before Envoy reads it.
+    """
     admin = free_port()
     labels = labels or {"istio": f"gateway-{namespace}", "app": name}
     config = directory / f"{name}.json"
-    config.write_text(
-        json.dumps(document(kind, namespace, name, plane_port, labels, admin, identity))
-    )
+    told = document(kind, namespace, name, plane_port, labels, admin, identity)
+    changed(told)
+    config.write_text(json.dumps(told))
     log = directory / f"{name}.log"
     command = [str(envoy_binary()), "-c", str(config), "--concurrency", "1", "-l", "warning"]
     command += ["--base-id", str(next(_base_ids)), "--drain-time-s", "1"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rollout.mesh.identity.tokens import Caller
+from rollout.mesh.identity.caller import Caller
 from rollout.mesh.model.identity import Identity, of_user
 
 CALLER = Caller(Identity("shop", "catalog"), "catalog-1")
