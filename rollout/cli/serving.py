@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from datetime import timedelta
 from enum import StrEnum
@@ -220,6 +221,10 @@ def mesh(
     xds_address: Annotated[
         str, typer.Option(help="Serve configuration to anybody here too, without TLS; empty: no.")
     ] = "",
+    drain: Annotated[
+        str,
+        typer.Option(help="How long proxies are served on after SIGTERM, while others take over."),
+    ] = "3s",
     proxy_image: Annotated[str, typer.Option(help="The image of injected proxies.")] = "",
     proxy_image_pull_policy: Annotated[str, typer.Option()] = "IfNotPresent",
     proxy_concurrency: Annotated[int, typer.Option(help="Envoy's worker threads.")] = 2,
@@ -231,6 +236,8 @@ def mesh(
     proxy_memory_limit: Annotated[str, typer.Option()] = "512Mi",
 ) -> None:
     """Run the mesh's control plane: it tells the proxies what to do, and gives pods theirs."""
+    from rollout.kube.election import Contest
+    from rollout.kube.lease import identity
     from rollout.mesh.controlplane import Options, run
     from rollout.mesh.discovery import discovery_selectors
     from rollout.mesh.ingest.telemetry import mesh_telemetry
@@ -262,6 +269,9 @@ def mesh(
         mutual_tls=MutualTLS.ON_REQUEST if auto_mtls.lower() == "false" else MutualTLS.AUTO,
         lifetimes=_lifetimes(workload_cert_ttl, max_workload_cert_ttl),
         telemetry=mesh_telemetry(config),
+        contest=Contest(group="rollout-mesh", namespace=system_namespace, identity=identity()),
+        pod=os.environ.get("POD_NAME", ""),
+        drain=_duration("--drain", drain),
         discovery_selectors=discovery_selectors(config),
         certificate_address="[::]:15013",
         xds_address=xds_address,

@@ -35,6 +35,7 @@ KINDS: tuple[Kind, ...] = (
     kinds.CONFIG_MAP,
     kinds.SERVICE,
     kinds.DEPLOYMENT,
+    Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     kinds.INGRESS_CLASS,
     kinds.MUTATING_WEBHOOK,
     kinds.VALIDATING_WEBHOOK,

@@ -14,6 +14,7 @@ from rollout.api.kinds import (
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     GATEWAY_CLASS,
+    LEASE,
     NAMESPACE,
     SECRET,
     Kind,
@@ -23,12 +24,16 @@ from rollout.install.inventory import KINDS, MANAGED_BY, RELEASE, SELECTOR, desc
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import Object, Objects
+from rollout.kube.shards import GROUP
 from rollout.mesh.ingest.gatewayapi.outcome import CONTROLLER
+from rollout.mesh.reports import NAME as REPORTS
 
 Say = Callable[[str], None]
 
 WEBHOOK_SECRETS = ("rollout-controller-webhook", "rollout-mesh-webhook")
 IDENTITY_SECRETS = ("istio-ca-secret", "rollout-mesh-roots")
+MADE = (*((SECRET, name) for name in (*WEBHOOK_SECRETS, *IDENTITY_SECRETS)), (CONFIG_MAP, REPORTS))
+"""What the processes made for themselves: their certificates and authority, and what they tell each other."""
 ROOTS = f"{MANAGED_BY}={RELEASE},istio.io/config=true"
 """The mesh's roots, which it has put into every namespace."""
 POLL_SECONDS = 0.3
@@ -60,7 +65,10 @@ async def uninstall(
     for kind in reversed(KINDS):
         found = await client.list(kind, namespace if kind.namespaced else None, SELECTOR)
         removed += await _remove(client, kind, found, timeout, say)
-    removed += await _secrets(client, namespace)
+    removed += await _made(client, namespace)
+    removed += await _remove(
+        client, LEASE, await client.list(LEASE, namespace, GROUP), timeout, say
+    )
     roots = await client.list(CONFIG_MAP, label_selector=ROOTS)
     removed += await _remove(client, CONFIG_MAP, roots, timeout, say)
     removed += await _remove(client, GATEWAY_CLASS, await _classes(client), timeout, say)
@@ -150,12 +158,11 @@ async def _classes(client: Client) -> Objects:
     return [each for each in found if each["spec"].get("controllerName") == CONTROLLER]
 
 
-async def _secrets(client: Client, namespace: str) -> int:
-    """The webhooks' certificates and the mesh's own authority, which the processes made for themselves."""
+async def _made(client: Client, namespace: str) -> int:
     removed = 0
-    for name in (*WEBHOOK_SECRETS, *IDENTITY_SECRETS):
+    for kind, name in MADE:
         try:
-            await client.delete(SECRET, namespace, name)
+            await client.delete(kind, namespace, name)
             removed += 1
         except NotFound:
             continue

@@ -22,6 +22,7 @@ from rollout.kube.cache import Cache
 from rollout.kube.certificates import Chain, KeyPair, renew, renewal_time
 from rollout.kube.client import Client, Patch
 from rollout.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
+from rollout.kube.fence import Deposed, Everywhere, Territory
 from rollout.kube.objects import Key, Object
 from rollout.kube.queue import WorkQueue, run_workers
 
@@ -51,7 +52,8 @@ class WebhookNames:
 class WebhookTLS:
     """The live SSL context of a webhook server; `loaded` is set once it has a certificate.
 
-    Create it before the cache runs: it watches its Secret and its configurations there.
+    Create it before the cache runs: it watches its Secret and its configurations there. Where the Secret's namespace is
+    not in the `territory`, it only takes what another writes; call `look` when that changes.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class WebhookTLS:
         names: WebhookNames,
         *,
         lifetime: timedelta = SERVING_LIFETIME,
+        territory: Territory | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -69,6 +72,7 @@ class WebhookTLS:
         self._client = client
         self._names = names
         self._lifetime = lifetime
+        self._territory = territory or Everywhere()
         self._now = now or (lambda: datetime.now(UTC))
         self._shown: KeyPair | None = None
         self._queue: WorkQueue[str] = WorkQueue(cap=10.0)
@@ -79,23 +83,34 @@ class WebhookTLS:
         stores = [cache.watch(SECRET, namespace=secret.namespace, name=secret.name)]
         stores += [cache.watch(kind, name=name) for kind, name in self._names.configurations]
         for store in stores:
-            store.subscribe(lambda _change: self._queue.add("certificate"))
+            store.subscribe(lambda _change: self.look())
+
+    def look(self) -> None:
+        """Something may be amiss, or ours to mend now."""
+        self._queue.add("certificate")
 
     async def run(self) -> None:
         """Mend what is amiss whenever it is seen, until cancelled."""
-        self._queue.add("certificate")
+        self.look()
         await run_workers(self._queue, self._reconcile, 1)
 
     async def _reconcile(self, key: str) -> None:
         chain = await self._chain()
+        if chain is None:
+            return  # the one who writes it is not here; when it comes, this runs again
         if chain.serving != self._shown:
             self._load(chain.serving)
-        for kind, name in self._names.configurations:
-            await self._trust(kind, name, chain.ca.certificate)
+        if self._ours:
+            for kind, name in self._names.configurations:
+                await self._trust(kind, name, chain.ca.certificate)
         until = renewal_time(chain.serving) - self._now()
         self._queue.add_after(key, min(max(until, timedelta(seconds=1)), LOOK_AGAIN))
 
-    async def _chain(self) -> Chain:
+    @property
+    def _ours(self) -> bool:
+        return self._territory.holds(self._names.secret.namespace)
+
+    async def _chain(self) -> Chain | None:
         """The Secret's chain, renewed there first where it is due; another replica may win, then its chain counts."""
         namespace, name = self._names.secret
         while True:
@@ -104,14 +119,17 @@ class WebhookTLS:
             except NotFound:
                 secret = None
             chain = _read(secret) if secret is not None else None
+            if not self._ours:
+                return chain
             renewed = renew(chain, f"{name}-ca", self._names.dns_names, self._now(), self._lifetime)
             if renewed == chain:
                 return renewed
             try:
-                if secret is None:
-                    await self._client.create(SECRET, _secret(namespace, name, renewed))
-                else:
-                    await self._client.replace(SECRET, {**secret, "data": _data(renewed)})
+                async with self._territory.writing(namespace):
+                    if secret is None:
+                        await self._client.create(SECRET, _secret(namespace, name, renewed))
+                    else:
+                        await self._client.replace(SECRET, {**secret, "data": _data(renewed)})
             except (AlreadyExists, Conflict):
                 continue
             log.info("webhook certificate issued", secret=f"{namespace}/{name}")
@@ -145,8 +163,9 @@ class WebhookTLS:
         if not operations:
             return
         try:
-            await self._client.patch(kind, None, name, operations, content_type=Patch.JSON)
-        except (NotFound, Invalid) as error:
+            async with self._territory.writing(self._names.secret.namespace):
+                await self._client.patch(kind, None, name, operations, content_type=Patch.JSON)
+        except (NotFound, Invalid, Deposed) as error:
             log.info("webhook configuration changed meanwhile", name=name, error=str(error))
             self._queue.add_backoff("certificate")
         else:

@@ -19,35 +19,31 @@ from rollout.kube.admission import AdmissionServer
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.collector import sparing_what_stays
-from rollout.kube.events import EventRecorder
+from rollout.kube.election import Contest
 from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
 from rollout.kube.serving import health_app, serve
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
-from rollout.kube.writer import Writer
 from rollout.mesh.debug import debug_app
 from rollout.mesh.faultkeeper import FaultKeeper
-from rollout.mesh.gatewaykeeper import GatewayKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.identity.authority import Lifetimes
 from rollout.mesh.identity.caller import Caller
 from rollout.mesh.identity.identities import Identities
 from rollout.mesh.identity.keeper import SETTLE
 from rollout.mesh.ingest.proxies import hosts
-from rollout.mesh.ingest.references import dangling
-from rollout.mesh.ingest.telemetry import default_unreached, untold
-from rollout.mesh.ingresskeeper import IngressKeeper
+from rollout.mesh.ingest.telemetry import default_unreached
 from rollout.mesh.inject.config import InjectionConfig
 from rollout.mesh.inject.webhook import handlers
 from rollout.mesh.intake import Intake
+from rollout.mesh.keepers import Keepers
+from rollout.mesh.leading import Leading
 from rollout.mesh.metrics import Metrics
 from rollout.mesh.model.peers import MutualTLS
-from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import DOMAIN
 from rollout.mesh.model.telemetry import MeshTelemetry
 from rollout.mesh.pusher import Pusher
-from rollout.mesh.status import KINDS, StatusKeeper
 from rollout.mesh.xds.server import Server
 
 log = structlog.get_logger(__name__)
@@ -62,7 +58,8 @@ class Options:
     told clusters when they first need them. Without `allow_any`, nothing goes to hosts that nobody has declared. With
     `mutual_tls`, proxies get identities and configuration at `secure_address` by their tokens, and configuration at
     `certificate_address`, where one is given, by the certificates that they got. At `xds_address`, where one is given,
-    whoever asks gets configuration.
+    whoever asks gets configuration. With a `contest`, of several replicas the one that holds its lease writes, and each
+    tells by its `pod` what the others cannot see. After SIGTERM it goes on for `drain`, until nobody is led here any more.
     """
 
     kubeconfig: str | None = None
@@ -80,6 +77,9 @@ class Options:
     xds_address: str = ""
     root_settle: timedelta = SETTLE
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    contest: Contest | None = None
+    pod: str = ""
+    drain: timedelta = timedelta()
     telemetry: MeshTelemetry | None = None
     health_port: int = 15014
     debug_port: int = 8080
@@ -89,7 +89,13 @@ class Options:
 class ControlPlane:
     """All parts, wired; tests run it on ports of their own."""
 
-    def __init__(self, client: Client, options: Options, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        options: Options,
+        metrics: Metrics | None = None,
+        leases: Client | None = None,
+    ) -> None:
         self._options = options
         self.metrics = metrics or Metrics()
         self.cache = Cache(client, metrics=KubeMetrics(self.metrics.registry))
@@ -109,31 +115,21 @@ class ControlPlane:
         self._pusher = Pusher(self._push)
         self._intake.changed = self._pusher.trigger
         self._intake.pod_changed = self.hub.reintroduce
-        writer = Writer(client, self.cache)
-        self._status = StatusKeeper(writer, self._intake.routing, self.problems)
-        self._events = EventRecorder(client, "rollout-mesh")
-        self._ingresses = IngressKeeper(
-            writer,
-            self._events,
-            self._intake.ingresses,
-            self._intake.services,
-            options.system_namespace,
-            mine=self._feed.ingresses.mine,
-            problems=self.problems,
-        )
-        self._gateways = GatewayKeeper(
-            writer,
-            self._feed.gateway_api,
-            self._intake.gateway_api,
-            self._intake.services,
-            options.system_namespace,
+        self._leading = Leading(options.contest, leases or client, self.cache)
+        self._keepers = Keepers(
+            client,
             self.cache,
-            self.hub.refusals,
+            self._intake,
+            self.registry,
+            self.hub,
+            self.metrics,
+            self._leading,
+            Key(options.system_namespace, options.pod),
         )
-        self.hub.on_rejections = self._trigger_statuses
+        self.hub.on_rejections = self._keepers.trigger
         self._faults = FaultKeeper(self.hub)
         self._identities = self._make_identities(client)
-        self._synced = False
+        self._synced = self._serving = False
         self._untraced = ""
         self.port = self.secure_port = self.certificate_port = 0
         self._admission = self._admission_server(client)
@@ -148,16 +144,19 @@ class ControlPlane:
         options = self._options
         if options.mutual_tls is MutualTLS.NONE:
             return None
-        return Identities(
+        identities = Identities(
             client,
             self.cache,
             options.system_namespace,
             self._dns_names,
             self.metrics,
+            self._leading,
             settle=options.root_settle,
             lifetimes=options.lifetimes,
             withheld=self._withheld,
         )
+        self._leading.follow(identities.look)
+        return identities
 
     def _withheld(self, caller: Caller) -> str:
         """The experiment that keeps certificates from a pod now; empty where none does."""
@@ -174,7 +173,8 @@ class ControlPlane:
             dns_names=self._dns_names,
             mutating=("rollout-sidecar-injector",),
         )
-        tls = WebhookTLS(client, self.cache, names)
+        tls = WebhookTLS(client, self.cache, names, territory=self._leading)
+        self._leading.follow(tls.look)
         return AdmissionServer(tls, handlers(options.injection), port=options.webhook_port)
 
     def _watch_experiments(self) -> None:
@@ -196,7 +196,7 @@ class ControlPlane:
         written = sum(ref.kind == VIRTUAL_SERVICE.kind for ref in self.registry.tables)
         self.metrics.virtual_services.set(written)
         self._say_whether_traced()
-        self._trigger_statuses()
+        self._keepers.trigger()
 
     def _say_whether_traced(self) -> None:
         """In the log, since the mesh's configuration has no status."""
@@ -204,31 +204,6 @@ class ControlPlane:
         if reason and reason != self._untraced:
             log.warning("spans go nowhere where no Telemetry names a provider", reason=reason)
         self._untraced = reason
-
-    def _trigger_statuses(self) -> None:
-        self._status.trigger()
-        self._ingresses.trigger()
-        self._gateways.trigger()
-
-    def problems(self) -> dict[Ref, tuple[Problem, ...]]:
-        """Everything that is wrong with any routing object now."""
-        found = dict(self._feed.problems)
-        for more in (
-            self._feed.conflicts(),
-            dangling(self.registry),
-            untold(self.registry),
-            self.hub.refusals(),
-            self.hub.unserved(),
-        ):
-            for ref, problems in more.items():
-                found[ref] = found.get(ref, ()) + problems
-        taken = (
-            r for r, each in found.items() if any(p.field.startswith("spec.hosts[") for p in each)
-        )
-        self.metrics.duplicate_hosts.set(sum(ref.kind == "VirtualService" for ref in taken))
-        for kind in KINDS:
-            self.metrics.problems.labels(kind).set(sum(ref.kind == kind for ref in found))
-        return found
 
     def not_ready(self) -> str:
         """What is still missing, for `/readyz`."""
@@ -238,7 +213,7 @@ class ControlPlane:
             return "no webhook certificate yet"
         if self._identities is not None and not self._identities.ready.is_set():
             return "no certificate authority yet"
-        return ""
+        return "" if self._serving else "not serving proxies yet"
 
     async def run(self) -> None:
         """Serves until cancelled."""
@@ -256,16 +231,14 @@ class ControlPlane:
                 group.create_task(self._identities.run())
             await self.cache.synced()
             self._synced = True
+            group.create_task(self._leading.run())
             self._push()
             with sparing_what_stays():
                 await self._serve_proxies(group)
 
     async def _serve_proxies(self, group: asyncio.TaskGroup) -> None:
         group.create_task(self._pusher.run())
-        group.create_task(self._status.run())
-        group.create_task(self._ingresses.run())
-        group.create_task(self._gateways.run())
-        group.create_task(self._events.run())
+        group.create_task(self._keepers.run())
         servers: list[Server] = []
         if self._identities is not None:
             await self._identities.ready.wait()
@@ -277,6 +250,7 @@ class ControlPlane:
         if self._options.xds_address:
             servers.append(Server(self.hub))
             self.port = await servers[-1].start(self._options.xds_address)
+        self._serving = True
         services = len(self.registry.services)
         log.info("serving xDS", port=self.secure_port, plain_port=self.port, services=services)
         try:
@@ -290,10 +264,19 @@ async def run(options: Options) -> None:
     """Runs the control plane until SIGTERM or SIGINT; ValueError for a cluster domain other than Istio's default."""
     if options.cluster_domain != DOMAIN:
         raise ValueError(f"cluster domain {options.cluster_domain!r}: the mesh knows {DOMAIN} only")
-    loop = asyncio.get_running_loop()
-    async with await Client.connect(options.kubeconfig, options.context) as client:
-        task = asyncio.ensure_future(ControlPlane(client, options).run())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    where = (options.kubeconfig, options.context)
+    # By its lease others learn that this process lives: it waits behind no other request.
+    async with await Client.connect(*where) as client, await Client.connect(*where) as leases:
+        task = asyncio.ensure_future(ControlPlane(client, options, leases=leases).run())
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait((task, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            log.info("stopping", seconds=options.drain.total_seconds())
+            await asyncio.wait((task,), timeout=options.drain.total_seconds())
+        stopping.cancel()
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

@@ -22,9 +22,9 @@ from rollout.api.kinds import (
 )
 from rollout.kube.cache import Cache
 from rollout.kube.errors import KubeError
+from rollout.kube.fence import FencedWriter
 from rollout.kube.objects import Object, key_of
 from rollout.kube.store import Change, Store
-from rollout.kube.writer import Writer
 from rollout.mesh.ingest.gatewayapi import exposure, statuses
 from rollout.mesh.ingest.gatewayapi.feed import GatewayFeed
 from rollout.mesh.ingest.gatewayapi.outcome import CONTROLLER, GATEWAY, GatewayStatus
@@ -48,7 +48,7 @@ class GatewayKeeper:
 
     def __init__(
         self,
-        writer: Writer,
+        writer: FencedWriter,
         feed: GatewayFeed,
         stores: dict[Kind, Store],
         services: Store,
@@ -59,7 +59,9 @@ class GatewayKeeper:
         self._cache, self._refused = cache, refused
         self._writer, self._feed = writer, feed
         self._stores, self._services, self._namespace = stores, services, namespace
-        self._settling = Settling(self._write_all, self._lacks_class)
+        self._settling = Settling(
+            self._write_all, self._lacks_class, ours=lambda: writer.holds(namespace)
+        )
         self._unreadable: dict[Ref, str] = {}
         feed.told = self.trigger
         for store in (*stores.values(), services):

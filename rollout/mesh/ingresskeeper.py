@@ -13,9 +13,9 @@ import structlog
 from rollout.api.kinds import INGRESS
 from rollout.kube.errors import KubeError
 from rollout.kube.events import EventRecorder
+from rollout.kube.fence import FencedWriter
 from rollout.kube.objects import Object
 from rollout.kube.store import Store
-from rollout.kube.writer import Writer
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.settling import Settling
 
@@ -43,7 +43,7 @@ class IngressKeeper:
 
     def __init__(
         self,
-        writer: Writer,
+        writer: FencedWriter,
         events: EventRecorder,
         ingresses: Store,
         services: Store,
@@ -55,7 +55,7 @@ class IngressKeeper:
         self._ingresses, self._services, self._namespace = ingresses, services, namespace
         self._mine, self._problems = mine, problems
         self._told: dict[str, str] = {}
-        self._settling = Settling(self._write_all)
+        self._settling = Settling(self._write_all, ours=lambda: writer.holds(namespace))
 
     def trigger(self) -> None:
         """Ingresses, their problems or the gateway's address may have changed."""

@@ -14,13 +14,17 @@ _LOOK = 2.0
 class Settling:
     """Calls `write` some moments after `trigger`, and again where it answers False.
 
-    Where nothing triggers it, `due` is asked every few seconds.
+    Where nothing triggers it, `due` is asked every few seconds. What is not `ours` to write is forgotten.
     """
 
     def __init__(
-        self, write: Callable[[], Awaitable[bool]], due: Callable[[], bool] | None = None
+        self,
+        write: Callable[[], Awaitable[bool]],
+        due: Callable[[], bool] | None = None,
+        *,
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._write, self._due = write, due
+        self._write, self._due, self._ours = write, due, ours
         self._pending = asyncio.Event()
 
     def trigger(self) -> None:
@@ -37,6 +41,6 @@ class Settling:
             if not self._pending.is_set() and not (self._due and self._due()):
                 continue
             self._pending.clear()
-            if not await self._write():
+            if self._ours() and not await self._write():
                 await asyncio.sleep(_RETRY)
                 self._pending.set()

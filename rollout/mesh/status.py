@@ -22,9 +22,9 @@ from rollout.api.kinds import (
     Kind,
 )
 from rollout.kube.errors import KubeError
+from rollout.kube.fence import FencedWriter
 from rollout.kube.objects import Object
 from rollout.kube.store import Store
-from rollout.kube.writer import Writer
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.settling import Settling
 
@@ -85,10 +85,10 @@ class StatusKeeper:
     """Writes statuses some moments after `trigger`; `problems` is asked then."""
 
     def __init__(
-        self, writer: Writer, stores: Mapping[str, Store], problems: Callable[[], Problems]
+        self, writer: FencedWriter, stores: Mapping[str, Store], problems: Callable[[], Problems]
     ) -> None:
         self._writer, self._stores, self._problems = writer, stores, problems
-        self._settling = Settling(self._write_all)
+        self._settling = Settling(self._write_all, ours=lambda: writer.holds(""))
 
     def trigger(self) -> None:
         """Problems may have changed."""

@@ -16,6 +16,8 @@ from cryptography import x509
 from rollout.kube.cache import Cache
 from rollout.kube.certificates import KeyPair
 from rollout.kube.client import Client
+from rollout.kube.fence import FencedWriter, Territory
+from rollout.kube.writer import Writer
 from rollout.mesh.identity.authority import Lifetimes
 from rollout.mesh.identity.caller import Caller
 from rollout.mesh.identity.keeper import SETTLE, Keeper
@@ -32,7 +34,10 @@ _CONNECTION_AGE = (
 
 
 class Identities:
-    """Create it before the cache runs; `ready` is set once certificates can be issued."""
+    """Create it before the cache runs; `ready` is set once certificates can be issued.
+
+    What is not in the `territory` is another's to write; call `look` when that changes.
+    """
 
     def __init__(
         self,
@@ -41,18 +46,20 @@ class Identities:
         namespace: str,
         dns_names: tuple[str, ...],
         metrics: Metrics,
+        territory: Territory,
         *,
         settle: timedelta = SETTLE,
         lifetimes: Lifetimes | None = None,
         withheld: Callable[[Caller], str] = lambda _caller: "",
     ) -> None:
-        self._publisher = RootPublisher(client, cache)
+        self._publisher = RootPublisher(cache, FencedWriter(Writer(client, cache), territory))
         self._keeper = Keeper(
             client,
             cache,
             namespace,
             dns_names,
             publish=self._publisher.publish,
+            territory=territory,
             settle=settle,
             lifetimes=lifetimes,
         )
@@ -66,6 +73,11 @@ class Identities:
             withheld=withheld,
         )
         metrics.root_expiry.set_function(self._root_expiry)
+
+    def look(self) -> None:
+        """Something may be ours to mend now."""
+        self._keeper.look()
+        self._publisher.look()
 
     def door(self) -> Door:
         """How a gRPC server lets callers in who have a token; certificates are issued there too."""

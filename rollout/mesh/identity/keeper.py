@@ -19,6 +19,7 @@ from rollout.kube.cache import Cache
 from rollout.kube.certificates import KeyPair, renewal_time
 from rollout.kube.client import Client
 from rollout.kube.errors import AlreadyExists, Conflict, KubeError
+from rollout.kube.fence import Territory
 from rollout.kube.objects import Object
 from rollout.kube.queue import WorkQueue, run_workers
 from rollout.mesh.identity import authority as ca
@@ -35,7 +36,10 @@ log = structlog.get_logger(__name__)
 
 
 class Keeper:
-    """The authority in force; `ready` is set once there is one. Create it before the cache runs."""
+    """The authority in force; `ready` is set once there is one. Create it before the cache runs.
+
+    Where the namespace is not in the `territory`, it only takes what another writes; call `look` when that changes.
+    """
 
     def __init__(
         self,
@@ -45,13 +49,14 @@ class Keeper:
         dns_names: Sequence[str],
         *,
         publish: Callable[[bytes], None],
+        territory: Territory,
         settle: timedelta = SETTLE,
         lifetimes: Lifetimes | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
         self.ready = asyncio.Event()
         self._client, self._namespace, self._dns_names = client, namespace, dns_names
-        self._publish, self._settle = publish, settle
+        self._publish, self._settle, self._territory = publish, settle, territory
         self._longest = (lifetimes or Lifetimes()).most
         self._now = now or (lambda: datetime.now(UTC))
         self._stores = {
@@ -65,7 +70,11 @@ class Keeper:
         """The roots that everybody is told to believe now, PEM."""
         self._problem = ""
         for store in self._stores.values():
-            store.subscribe(lambda _change: self._queue.add(_KEY))
+            store.subscribe(lambda _change: self.look())
+
+    def look(self) -> None:
+        """Something may be amiss, or ours to mend now."""
+        self._queue.add(_KEY)
 
     @property
     def authority(self) -> Authority:
@@ -83,16 +92,15 @@ class Keeper:
 
     async def run(self) -> None:
         """Mends what is amiss whenever it is seen, until cancelled."""
-        self._queue.add(_KEY)
+        self.look()
         await run_workers(self._queue, self._reconcile, 1)
 
     async def _reconcile(self, key: str) -> None:
         try:
             again = await self._settled()
         except (AlreadyExists, Conflict):
-            again = timedelta(
-                seconds=0.2
-            )  # another replica was first: its write is on its way here
+            # Another replica was first: its write is on its way here.
+            again = timedelta(seconds=0.2)
         except KubeError as error:
             log.warning("authority not kept", error=str(error))
             self._queue.add_backoff(key)
@@ -104,7 +112,9 @@ class Keeper:
         """One look; answers when the next is due."""
         now = self._now()
         wanted = self._plugged(now) or await self._own(now)
-        roots = await self._roots(wanted.roots, now)
+        roots = await self._roots(wanted.roots, now) if wanted else ()
+        if not wanted or not roots:  # the one who writes them is not here; they are watched
+            return _LOOK_AGAIN
         self.trusted = b"".join(root.pem for root in roots)
         self._publish(self.trusted)
         wait = trust.left(roots, wanted.roots, now, self._settle)
@@ -144,14 +154,15 @@ class Keeper:
         self._problem = ""
         return found
 
-    async def _own(self, now: datetime) -> Authority:
+    async def _own(self, now: datetime) -> Authority | None:
+        """The one that was made here, made where there is none; None where that is another's to do."""
         data = self._data(OWN)
         old = None
         try:
             old = ca.read(data, now) if data else None
         except UnusableError as error:
-            log.warning("own authority is made anew", problem=str(error))
-        if old is not None and not ca.due(old, now):
+            log.warning("own authority has to be made anew", problem=str(error))
+        if not self._ours or (old is not None and not ca.due(old, now)):
             return old
         made = ca.self_signed(now, old)
         await self._write(OWN, made.data())
@@ -166,6 +177,8 @@ class Keeper:
             known = trust.from_data(pems, data.get("times.json", b"{}")) if pems else ()
         except ValueError as error:
             log.warning("the record of roots is begun anew", problem=str(error))
+        if not self._ours:
+            return known
         roots = trust.advance(known, wanted, now, self._longest)
         if roots != known:
             await self._write(ROOTS, trust.to_data(roots))
@@ -179,6 +192,10 @@ class Keeper:
     def _serve(self, now: datetime) -> None:
         if self._serving is None or now >= renewal_time(self._serving):
             self._serving = ca.serving(self.authority, self._dns_names, now)
+
+    @property
+    def _ours(self) -> bool:
+        return self._territory.holds(self._namespace)
 
     def _data(self, name: str) -> dict[str, bytes] | None:
         secret = self._stores[name].get(self._namespace, name)
@@ -196,7 +213,8 @@ class Keeper:
         old = self._stores[name].get(self._namespace, name)
         encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
         if old is not None:
-            await self._client.replace(SECRET, {**old, "data": encoded})
+            async with self._territory.writing(self._namespace):
+                await self._client.replace(SECRET, {**old, "data": encoded})
             return
         secret: Object = {
             "apiVersion": SECRET.api_version,
@@ -209,4 +227,5 @@ class Keeper:
             "type": "istio.io/ca-root" if name == OWN else "Opaque",
             "data": encoded,
         }
-        await self._client.create(SECRET, secret)
+        async with self._territory.writing(self._namespace):
+            await self._client.create(SECRET, secret)

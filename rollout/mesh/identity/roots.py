@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from rollout.api.kinds import CONFIG_MAP, NAMESPACE
 from rollout.kube.cache import Cache
-from rollout.kube.client import Client
 from rollout.kube.errors import Forbidden, KubeError, NotFound
+from rollout.kube.fence import FencedWriter
 from rollout.kube.queue import WorkQueue, run_workers
 from rollout.kube.store import Change
-from rollout.kube.writer import Writer
 
 NAME, KEY = "istio-ca-root-cert", "root-cert.pem"
 _WITHOUT = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
 
 class RootPublisher:
-    """Writes the bundle wherever pods may need it. Create it before the cache runs."""
+    """Writes the bundle wherever pods may need it and the writer may write. Create it before the cache runs."""
 
-    def __init__(self, client: Client, cache: Cache) -> None:
+    def __init__(self, cache: Cache, writer: FencedWriter) -> None:
         self._namespaces = cache.watch(NAMESPACE)
         self._config_maps = cache.watch(CONFIG_MAP, name=NAME)
-        self._writer = Writer(client, cache)
+        self._writer = writer
         self._bundle = b""
         self._queue: WorkQueue[str] = WorkQueue(cap=30.0)
         self._namespaces.subscribe(self._on_namespace)
@@ -33,8 +32,12 @@ class RootPublisher:
         """From now on these; PEM."""
         if bundle != self._bundle:
             self._bundle = bundle
-            for namespace in self._namespaces.list():
-                self._queue.add(namespace["metadata"]["name"])
+            self.look()
+
+    def look(self) -> None:
+        """Any of them may lack it."""
+        for namespace in self._namespaces.list():
+            self._queue.add(namespace["metadata"]["name"])
 
     async def run(self) -> None:
         """Writes until cancelled."""
@@ -50,6 +53,8 @@ class RootPublisher:
     async def _write(self, namespace: str) -> None:
         found = self._namespaces.get("", namespace)
         if not self._bundle or found is None or namespace in _WITHOUT:
+            return
+        if not self._writer.holds(namespace):
             return
         if found["metadata"].get("deletionTimestamp"):
             return
