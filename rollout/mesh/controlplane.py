@@ -24,7 +24,8 @@ from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
 from rollout.kube.serving import health_app, serve
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
-from rollout.mesh.debug import debug_app
+from rollout.mesh.debug.pages import Pages
+from rollout.mesh.debug.web import debug_app
 from rollout.mesh.faultkeeper import FaultKeeper
 from rollout.mesh.hub import Hub
 from rollout.mesh.identity.authority import Lifetimes
@@ -223,7 +224,7 @@ class ControlPlane:
             if self._options.health_port:
                 group.create_task(serve(health, "0.0.0.0", self._options.health_port))  # noqa: S104
             if self._options.debug_port:
-                debug = debug_app(self.hub, self.registry, self._options.injection)
+                debug = debug_app(Pages(self.hub, self.registry), self._options.injection)
                 group.create_task(serve(debug, "127.0.0.1", self._options.debug_port))
             if self._admission is not None:
                 group.create_task(self._admission.run())

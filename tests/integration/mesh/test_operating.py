@@ -11,7 +11,8 @@ from rollout.api.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
 from rollout.cli.proxy import dump
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
-from rollout.mesh.debug import debug_app
+from rollout.mesh.debug.pages import Pages
+from rollout.mesh.debug.web import debug_app
 from rollout.mesh.inject.config import InjectionConfig
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
@@ -30,8 +31,7 @@ from tests.waiting import until
 def pages_of(plane: ControlPlane) -> httpx2.AsyncClient:
     app = httpx2.ASGITransport(
         app=debug_app(
-            plane.hub,
-            plane.registry,
+            Pages(plane.hub, plane.registry),
             InjectionConfig(image="rollout:1", discovery_address="mesh:15012"),
         )
     )
