@@ -10,6 +10,7 @@ import contextlib
 import signal
 from dataclasses import dataclass, field
 from datetime import timedelta
+from socket import gethostname
 
 import structlog
 
@@ -24,6 +25,7 @@ from rollout.kube.metrics import KubeMetrics
 from rollout.kube.objects import Key, Object
 from rollout.kube.serving import health_app, serve
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS
+from rollout.mesh.debug.inquiries import Inquiries
 from rollout.mesh.debug.pages import Pages
 from rollout.mesh.debug.web import debug_app
 from rollout.mesh.faultkeeper import FaultKeeper
@@ -113,6 +115,7 @@ class ControlPlane:
         )
         self._feed = self._intake.feed
         self.hub = Hub(self.registry, self._feed, self._intake.pods.get, self.metrics)
+        self._pages = Pages(self.hub, self.registry)
         self._pusher = Pusher(self._push)
         self._intake.changed = self._pusher.trigger
         self._intake.pod_changed = self.hub.reintroduce
@@ -224,7 +227,7 @@ class ControlPlane:
             if self._options.health_port:
                 group.create_task(serve(health, "0.0.0.0", self._options.health_port))  # noqa: S104
             if self._options.debug_port:
-                debug = debug_app(Pages(self.hub, self.registry), self._options.injection)
+                debug = debug_app(self._pages, self._options.injection)
                 group.create_task(serve(debug, "127.0.0.1", self._options.debug_port))
             if self._admission is not None:
                 group.create_task(self._admission.run())
@@ -243,10 +246,13 @@ class ControlPlane:
         servers: list[Server] = []
         if self._identities is not None:
             await self._identities.ready.wait()
-            servers.append(Server(self.hub, door=self._identities.door()))
+            inquiries = Inquiries(self._pages, self._options.system_namespace, gethostname())
+            door = self._identities.door()
+            servers.append(Server(self.hub, door=door, inquiries=inquiries))
             self.secure_port = await servers[-1].start(self._options.secure_address)
             if self._options.certificate_address:
-                servers.append(Server(self.hub, door=self._identities.certificate_door()))
+                door = self._identities.certificate_door()
+                servers.append(Server(self.hub, door=door, inquiries=inquiries))
                 self.certificate_port = await servers[-1].start(self._options.certificate_address)
         if self._options.xds_address:
             servers.append(Server(self.hub))

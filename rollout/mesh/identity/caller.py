@@ -27,6 +27,11 @@ class Caller:
     identity: Identity
     pod: str = ""
 
+    @property
+    def namespace(self) -> str:
+        """Where its service account is."""
+        return self.identity.namespace
+
     def check(self, node: Mapping[str, Any]) -> None:
         """PermissionError where a proxy claims to be somebody else's."""
         metadata: Mapping[str, Any] = node.get("metadata") or {}

@@ -16,9 +16,11 @@ from typing import Any, Protocol
 import grpc
 import structlog
 
+from rollout.mesh.xds import inquiring
+from rollout.mesh.xds.inquiring import Inquirer, Inquiries
 from rollout.mesh.xds.protocol import Rejection, Resources, Stream
 from rollout.mesh.xds.sotw import StateOfTheWorld
-from rollout.mesh.xds.wire import Codec, Encoder, Request, Response
+from rollout.mesh.xds.wire import Codec, Encoder, Response
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +109,11 @@ class Source(Protocol):
 class Caller(Protocol):
     """Somebody who has proved who he is."""
 
+    @property
+    def namespace(self) -> str:
+        """Where he is at home."""
+        ...
+
     def check(self, node: Mapping[str, Any]) -> None:
         """PermissionError where the proxy claims to be another."""
         ...
@@ -116,7 +123,8 @@ class Caller(Protocol):
 class Door:
     """How a port is entered: over TLS, and by whom.
 
-    `authenticate` takes a call and answers who makes it, or aborts it; `handlers` are served beside xDS.
+    `authenticate` takes a call and answers who makes it, or aborts it; `handlers` are served beside xDS, `options` are
+    gRPC's.
     """
 
     credentials: grpc.ServerCredentials
@@ -126,12 +134,16 @@ class Door:
 
 
 class Server:
-    """Serves a source on one port: to anybody, or through a door."""
+    """Serves a source on one port: to anybody, or through a door. Inquiries are answered behind doors alone."""
 
     def __init__(
-        self, source: Source, limits: Limits | None = None, door: Door | None = None
+        self,
+        source: Source,
+        limits: Limits | None = None,
+        door: Door | None = None,
+        inquiries: Inquiries | None = None,
     ) -> None:
-        self._door = door
+        self._door, self._inquiries = door, inquiries
         self._source = source
         self._limits = limits or Limits()
         self._encoder = Encoder()
@@ -181,8 +193,13 @@ class Server:
         connection: Connection | None = None
         try:
             caller = await self._door.authenticate(context) if self._door else None
-            connection, first = await self._admit(requests, caller, codec)
-            self._source.answered(connection, connection.stream.receive(first))
+            data = await self._first(requests)
+            request, node = codec.read(data)
+            if request.type_url.startswith(inquiring.TYPES):
+                await self._inform(caller, data, requests, context, codec)
+                return
+            connection = self._admit(node, caller, codec)
+            self._source.answered(connection, connection.stream.receive(request))
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(self._write(connection, context))
                 reading = group.create_task(self._read(connection, requests, codec))
@@ -203,19 +220,35 @@ class Server:
             if connection is not None:
                 self._source.disconnect(connection)
 
-    async def _admit(
-        self, requests: AsyncIterator[bytes], caller: Caller | None, codec: Codec
-    ) -> tuple[Connection, Request]:
+    async def _first(self, requests: AsyncIterator[bytes]) -> bytes:
         async with asyncio.timeout(self._limits.answer):
             data = await anext(requests, None)
         if data is None:
             raise ValueError("the stream ended before its first request")
-        request, node = codec.read(data)
+        return data
+
+    def _admit(self, node: Any | None, caller: Caller | None, codec: Codec) -> Connection:
         if node is None:
             raise ValueError("the first request has no node")
         if caller is not None:
             caller.check(node)
-        return self._source.connect(node, codec), request
+        return self._source.connect(node, codec)
+
+    async def _inform(
+        self,
+        caller: Caller | None,
+        first: bytes,
+        requests: AsyncIterator[bytes],
+        context: Any,
+        codec: Codec,
+    ) -> None:
+        if caller is None or self._inquiries is None:
+            raise PermissionError(
+                "what the control plane knows is told to those alone who prove who they are"
+            )
+        whole = isinstance(codec, StateOfTheWorld)
+        inquirer = Inquirer(self._inquiries, caller.namespace, whole=whole)
+        await inquirer.converse(first, requests, context, self._limits.answer)
 
     async def _read(
         self, connection: Connection, requests: AsyncIterator[bytes], codec: Codec
