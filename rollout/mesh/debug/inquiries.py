@@ -27,8 +27,6 @@ from rollout.mesh.xds.inquiring import Found
 from rollout.mesh.xds.server import Connection
 
 _SYNC, _DUMP, _PAGE = "istio.io/debug/syncz", "istio.io/debug/config_dump", "istio.io/debug"
-_CONNECTIONS = frozenset({"istio.io/connect", "istio.io/connections"})
-_TYPES = (names.CLUSTER, names.LISTENER, names.ENDPOINTS, names.ROUTES, names.EXTENSION)
 _STATUS = {
     "SYNCED": csds_pb2.SYNCED,
     "STALE": csds_pb2.STALE,
@@ -55,11 +53,10 @@ class Inquiries:
         PermissionError where he may not, ValueError where nobody could say what he wants.
         """
         own = "" if namespace == self._root else namespace
-        if type_url in _CONNECTIONS:
-            return [Found(each.id, pack(_node(each))) for each, _ in self._pages.connected(own)]
         if type_url == _SYNC:
-            found = self._pages.connected(own)
-            return [Found(named(pod), pack(_sync(each, pod))) for each, pod in found]
+            return [
+                Found(named(pod), self._sync(each, pod)) for each, pod in self._pages.connected(own)
+            ]
         if type_url not in {_DUMP, _PAGE}:
             raise ValueError(f"{type_url}: nothing is known of this type")
         if len(asked) != 1:
@@ -69,6 +66,23 @@ class Inquiries:
             return list(_dump(connection)) if connection else []
         value = self._page(asked[0], own)
         return [Found(asked[0], any_pb2.Any(type_url=_PAGE, value=value))]
+
+    def _sync(self, connection: Connection, pod: Pod) -> Any:
+        """The state of each type that a proxy asked for."""
+        said: Mapping[str, Any] = connection.node.get("metadata") or {}
+        config = csds_pb2.ClientConfig(node=base_pb2.Node(id=named(pod)))
+        metadata = {
+            "NAMESPACE": pod[0],
+            "CLUSTER_ID": said.get("CLUSTER_ID", "Kubernetes"),
+            "ISTIO_VERSION": said.get("ROLLOUT_VERSION", ""),
+        }
+        config.node.metadata.update(metadata)
+        errors = self._pages.errors(connection)
+        for kind, state in sorted(connection.stream.states.items()):
+            told = config.generic_xds_configs.add(type_url=kind, config_status=_STATUS[state])
+            if kind in errors:
+                told.error_state.details = errors[kind]
+        return pack(config)
 
     def _page(self, asked: str, own: str) -> bytes:
         """A debug page as over HTTP; those of the whole mesh are not for everybody."""
@@ -94,28 +108,6 @@ class Inquiries:
             case _:
                 return _UNKNOWN_PAGE
         return json.dumps(found).encode()
-
-
-def _node(connection: Connection) -> Any:
-    said = connection.node
-    node = base_pb2.Node(id=connection.id, cluster=str(said.get("cluster", "")))
-    node.metadata.update(said.get("metadata") or {})
-    return node
-
-
-def _sync(connection: Connection, pod: Pod) -> Any:
-    said: Mapping[str, Any] = connection.node.get("metadata") or {}
-    config = csds_pb2.ClientConfig(node=base_pb2.Node(id=named(pod)))
-    config.node.metadata.update(
-        {"NAMESPACE": pod[0], "CLUSTER_ID": said.get("CLUSTER_ID", "Kubernetes")}
-    )
-    states = dict(connection.stream.states)
-    if (hosts := states.get(names.VIRTUAL_HOST, "SYNCED")) != "SYNCED":
-        states[names.ROUTES] = hosts
-    for kind in _TYPES:
-        status = _STATUS.get(states.get(kind, ""), csds_pb2.NOT_SENT)
-        config.generic_xds_configs.add(type_url=kind, config_status=status)
-    return config
 
 
 def _dump(connection: Connection) -> Iterator[Found]:

@@ -37,6 +37,13 @@ class Pages:
         """The proxy of a pod, `POD.NAMESPACE`."""
         return next((c for c, pod in self.connected(namespace) if named(pod) == proxy), None)
 
+    def errors(self, connection: Connection) -> Mapping[str, str]:
+        """Why a proxy refuses what it refuses now, by type."""
+        found: dict[str, str] = {}
+        for (kind, name), each in sorted(self._hub.clients[connection].rejections.items()):
+            found[kind] = "; ".join(filter(None, (found.get(kind), f"{name}: {each.error}")))
+        return found
+
     def syncz(self, namespace: str = "") -> list[Mapping[str, Any]]:
         """Which types each proxy has as it should."""
         return [_sync(*each) for each in self.connected(namespace)]
