@@ -31,6 +31,7 @@ _CONNECTION_AGE = (
     ("grpc.max_connection_age_ms", 30 * 60_000),
     ("grpc.max_connection_age_grace_ms", 5_000),
 )
+"""istiod's half an hour: then proxies spread over the replicas anew, and what a connection was made with is looked at again."""
 
 
 class Identities:
@@ -85,13 +86,11 @@ class Identities:
             credentials=_Shown(lambda: (self._keeper.serving, b"")).credentials(),
             authenticate=self._service.authenticate,
             handlers=(self._service.handler(),),
+            options=_CONNECTION_AGE,
         )
 
     def certificate_door(self) -> Door:
-        """How it lets in who has a certificate, and nobody else.
-
-        A connection ends after half an hour, as istiod's: what it was made with is then looked at again.
-        """
+        """How it lets in who has a certificate, and nobody else."""
         return Door(
             credentials=_Shown(lambda: (self._keeper.serving, self._keeper.trusted)).credentials(),
             authenticate=self._service.recognize,
