@@ -15,7 +15,14 @@ import yaml
 from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary
 from rollout.api.chaos import ChaosExperiment, ChaosReport
-from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService
+from rollout.api.istio import (
+    DestinationRule,
+    Gateway,
+    ServiceEntry,
+    Sidecar,
+    VirtualService,
+    WorkloadEntry,
+)
 from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.istio.telemetry import Telemetry
 from rollout.api.metrictemplate import MetricTemplate
@@ -94,6 +101,9 @@ DEFINITIONS = (
         ("se",),
     ),
     _Definition(Sidecar, (_AGE,), _ISTIO, ()),
+    _Definition(
+        WorkloadEntry, (_AGE, _Column("Address", "string", ".spec.address")), _ISTIO, ("we",)
+    ),
     _Definition(
         ChaosExperiment,
         (

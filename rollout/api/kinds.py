@@ -89,6 +89,7 @@ DESTINATION_RULE = Kind("networking.istio.io", "v1", "DestinationRule", "destina
 GATEWAY = Kind("networking.istio.io", "v1", "Gateway", "gateways")
 SIDECAR = Kind("networking.istio.io", "v1", "Sidecar", "sidecars")
 SERVICE_ENTRY = Kind("networking.istio.io", "v1", "ServiceEntry", "serviceentries")
+WORKLOAD_ENTRY = Kind("networking.istio.io", "v1", "WorkloadEntry", "workloadentries")
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "VirtualService", "virtualservices")
 PEER_AUTHENTICATION = Kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications")
 TELEMETRY = Kind("telemetry.istio.io", "v1", "Telemetry", "telemetries")

@@ -12,14 +12,20 @@ import yaml
 from rollout.api.kinds import (
     DESTINATION_RULE,
     GATEWAY,
+    GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    KUBERNETES_GATEWAY,
     NAMESPACE,
     PEER_AUTHENTICATION,
     POD,
+    REFERENCE_GRANT,
     SERVICE,
     SERVICE_ENTRY,
     SIDECAR,
     TELEMETRY,
     VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
 )
 from rollout.cli.errors import CommandFailed
 from rollout.kube.client import Client
@@ -36,9 +42,15 @@ _KINDS = (
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
     SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
     SIDECAR,
     PEER_AUTHENTICATION,
     TELEMETRY,
+    GATEWAY_CLASS,
+    KUBERNETES_GATEWAY,
+    HTTP_ROUTE,
+    GRPC_ROUTE,
+    REFERENCE_GRANT,
 )
 
 
@@ -75,9 +87,9 @@ def laid_over(given: Iterable[Json], served: Iterable[Json], namespace: str) -> 
     return list(found.values())
 
 
-def _key(obj: Json) -> tuple[str, str, str]:
-    metadata = obj["metadata"]
-    return str(obj.get("kind")), str(metadata.get("namespace", "")), str(metadata["name"])
+def _key(obj: Json) -> tuple[str, str, str, str]:
+    metadata, group = obj["metadata"], str(obj.get("apiVersion")).partition("/")[0]
+    return group, str(obj.get("kind")), str(metadata.get("namespace", "")), str(metadata["name"])
 
 
 async def _listed(client: Client, kind: Any) -> Objects:

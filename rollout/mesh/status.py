@@ -19,6 +19,7 @@ from rollout.api.kinds import (
     SIDECAR,
     TELEMETRY,
     VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
     Kind,
 )
 from rollout.kube.errors import KubeError
@@ -37,6 +38,7 @@ KINDS: dict[str, Kind] = {
         DESTINATION_RULE,
         GATEWAY,
         SERVICE_ENTRY,
+        WORKLOAD_ENTRY,
         SIDECAR,
         PEER_AUTHENTICATION,
         TELEMETRY,

@@ -10,6 +10,7 @@ from rollout.api.istio.http import HTTPMatchRequest, HTTPRoute, StringMatch
 from rollout.api.istio.serviceentry import ServiceEntry, ServiceEntrySpec
 from rollout.api.istio.sidecar import Sidecar, SidecarSpec
 from rollout.api.istio.virtualservice import VirtualService, VirtualServiceSpec
+from rollout.api.istio.workloadentry import WorkloadEntry
 
 __all__ = [
     "DestinationRule",
@@ -27,4 +28,5 @@ __all__ = [
     "TrafficPolicy",
     "VirtualService",
     "VirtualServiceSpec",
+    "WorkloadEntry",
 ]

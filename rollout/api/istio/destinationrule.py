@@ -8,7 +8,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from rollout.api import kinds
-from rollout.api.fields import AnyDuration, Count, Name, Percent, PercentFraction, PositiveDuration
+from rollout.api.fields import (
+    AnyDuration,
+    Count,
+    Name,
+    Percent,
+    PercentFraction,
+    PositiveDuration,
+    Timeout,
+)
 from rollout.api.istio.http import PortSelector
 from rollout.api.istio.virtualservice import ISTIO_VERSIONS
 from rollout.api.model import Bool, Int, Model, Number, Problem, Resource, Str, StrMap
@@ -36,8 +44,8 @@ class TCPSettings(Model):
     """Probes of idle connections."""
     max_connection_duration: PositiveDuration | None = None
     """Longest life of a connection."""
-    idle_timeout: AnyDuration | None = None
-    """Longest idleness of a connection."""
+    idle_timeout: Timeout | None = None
+    """Longest idleness of a connection; 0s means for ever."""
 
 
 class HTTPSettings(Model):
@@ -51,7 +59,7 @@ class HTTPSettings(Model):
     """Most requests on one connection; 1 turns keep-alive off."""
     max_retries: Count | None = None
     """Most retries at one time."""
-    idle_timeout: AnyDuration | None = None
+    idle_timeout: Timeout | None = None
     """Longest idleness of a connection."""
     h2_upgrade_policy: Literal["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"] | None = None
     """Whether HTTP/1.1 becomes HTTP/2."""
@@ -160,9 +168,18 @@ class LocalityLbSetting(Model):
     failover: tuple[LocalityFailover, ...] = ()
     """Where calls go when a region fails."""
     failover_priority: tuple[Str, ...] = ()
-    """Labels that make an endpoint near."""
+    """Labels that make an endpoint near: the more of them, from the first, are as the caller's (or as `label=value` says)."""
     enabled: Bool | None = None
     """Whether it is on."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Shares and preferences at once."""
+        for name, given in (
+            ("failover", self.failover),
+            ("failoverPriority", self.failover_priority),
+        ):
+            if self.distribute and given:
+                yield Problem("", f"sets distribute and {name}", "keep one of them")
 
 
 class LoadBalancerSettings(Model):
@@ -299,9 +316,14 @@ class DestinationRuleSpec(Model):
     """Its subsets."""
     export_to: tuple[Str, ...] = ()
     """Namespaces that see it."""
+    workload_selector: Mapping[Str, StrMap] | None = None
+    """Refused: without it this would be for more callers than was meant."""
 
     def problems(self) -> Iterator[Problem]:
-        """A subset declared twice."""
+        """A subset declared twice, and rules for some callers only."""
+        if self.workload_selector:
+            reason = "is not known here: the rule would be for all callers"
+            yield Problem("workloadSelector", reason, "use exportTo, or a namespace of its own")
         names = [subset.name for subset in self.subsets]
         for index, name in enumerate(names):
             if name in names[:index]:

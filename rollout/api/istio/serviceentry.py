@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from rollout.api import kinds
-from rollout.api.fields import Count, Name, Port
+from rollout.api.fields import Name, Port
 from rollout.api.istio.virtualservice import ISTIO_VERSIONS, is_host
+from rollout.api.istio.workloadentry import Endpoint
 from rollout.api.model import Model, Problem, Resource, Str, StrMap
 
 _PROTOCOLS = ("HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS")
@@ -36,27 +37,8 @@ class ServiceEntryPort(Model):
             )
 
 
-class WorkloadEntrySpec(Model):
-    """One endpoint."""
-
-    address: Str | None = None
-    """An address, or a name that the DNS resolves."""
-    ports: Mapping[str, Port] = Field(default_factory=dict)
-    """The endpoint's own ports by the name of the service's."""
-    labels: StrMap = Field(default_factory=dict)
-    """Labels, by which subsets choose."""
-    network: Str | None = None
-    """The network that it is in."""
-    locality: Str | None = None
-    """Where it is: region/zone/subzone."""
-    weight: Count | None = None
-    """Its share of the requests."""
-    service_account: Str | None = None
-    """The account that it runs as."""
-
-
 class WorkloadSelector(Model):
-    """Pods by their labels."""
+    """Pods and WorkloadEntries by their labels."""
 
     labels: StrMap = Field(default_factory=dict)
     """All of these."""
@@ -75,10 +57,10 @@ class ServiceEntrySpec(Model):
     """Whether they belong to the mesh."""
     resolution: Literal["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"] | None = None
     """Where their addresses come from: the caller, the endpoints, or the DNS."""
-    endpoints: tuple[WorkloadEntrySpec, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
     """What is behind them."""
     workload_selector: WorkloadSelector | None = None
-    """The namespace's pods behind them, instead of endpoints."""
+    """The namespace's pods and WorkloadEntries behind them, instead of endpoints."""
     export_to: tuple[Str, ...] = ()
     """Namespaces that see it: `.`, `*` or names; all where unset."""
     subject_alt_names: tuple[Str, ...] = ()

@@ -12,7 +12,14 @@ from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary, unsupported
 from rollout.api.chaos import ChaosExperiment
 from rollout.api.errors import FieldError, InvalidObject
-from rollout.api.istio import DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService
+from rollout.api.istio import (
+    DestinationRule,
+    Gateway,
+    ServiceEntry,
+    Sidecar,
+    VirtualService,
+    WorkloadEntry,
+)
 from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.istio.telemetry import Telemetry
 from rollout.api.metrictemplate import MetricTemplate
@@ -30,6 +37,7 @@ _MODELS: Mapping[tuple[str, str], type[Resource]] = {
         Gateway,
         ServiceEntry,
         Sidecar,
+        WorkloadEntry,
         PeerAuthentication,
         Telemetry,
     )

@@ -32,4 +32,4 @@ def destination_policy(parsed: api.DestinationRule) -> tuple[DestinationPolicy, 
         exported=exported(spec.export_to, parsed.namespace),
     )
     unknown = [Problem(ref, f.path, f.reason, f.remedy or _REMEDY) for f in parsed.unknown_fields]
-    return policy, unknown + reader.problems
+    return policy, unknown + reader.close()

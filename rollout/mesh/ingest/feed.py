@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from rollout.api.errors import InvalidObject
-from rollout.api.istio import DestinationRule, ServiceEntry, VirtualService
+from rollout.api.istio import DestinationRule, ServiceEntry, VirtualService, WorkloadEntry
 from rollout.api.istio import Gateway as GatewayObject
 from rollout.api.istio.peerauthentication import PeerAuthentication
 from rollout.api.istio.sidecar import Sidecar
@@ -29,6 +29,7 @@ from rollout.mesh.ingest.services import Json, PodOf
 from rollout.mesh.ingest.sidecars import sidecar_scope
 from rollout.mesh.ingest.telemetry import telemetry_policy
 from rollout.mesh.ingest.virtualservices import route_table
+from rollout.mesh.ingest.workloadentries import Members, joined, member
 from rollout.mesh.model.credential import Credential
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
@@ -44,6 +45,7 @@ ROUTING_KINDS = (
     "DestinationRule",
     "Gateway",
     "ServiceEntry",
+    "WorkloadEntry",
     "PeerAuthentication",
     "Sidecar",
     "Telemetry",
@@ -64,7 +66,8 @@ class Feed:
     ) -> None:
         self._registry = registry
         self._slices_of, self._pod_of, self._pods_in = slices_of, pod_of, pods_in
-        self._selecting: dict[Ref, tuple[Declared, ...]] = {}
+        self._depending: dict[Ref, tuple[Declared, ...]] = {}
+        self._members = Members()
         self._outdated: set[Ref] = set()
         self._stale: set[tuple[str, str]] = set()
         self._claims = Claims(registry)
@@ -93,11 +96,11 @@ class Feed:
         labels = (obj["metadata"].get("labels") or {}) if obj else {}
         if self._registry.set_place(name, services.node_locality(labels)):
             self._stale.update((s.namespace, s.name) for s in self._registry.services.values())
-            self._outdated.update(self._selecting)
+            self._outdated.update(self._depending)
 
     def pod(self, namespace: str) -> bool:
         """A pod of a namespace came, changed or went; whether ServiceEntries choose among its pods."""
-        found = {ref for ref in self._selecting if ref.namespace == namespace}
+        found = {ref for ref in self._depending if ref.namespace == namespace}
         self._outdated |= found
         return bool(found)
 
@@ -125,7 +128,7 @@ class Feed:
             if found is not None:
                 pieces = self._slices_of(namespace, name)
                 ports = services.endpoints(found, pieces, self._pod_of, self._registry.places)
-                ports = self._identified(ports)
+                ports = self._identified(joined(ports, self._members.behind(found)))
             self._registry.set_endpoints(host, ports)
         outdated, self._outdated = self._outdated, set()
         for ref in sorted(outdated):
@@ -138,11 +141,14 @@ class Feed:
         return services.identified(ports, self._registry.peers)
 
     def _choose(self, ref: Ref) -> None:
-        """Puts a ServiceEntry's hosts in, with the pods that it selects as they are now."""
+        """Puts a ServiceEntry's hosts in, with what is behind them as it is now."""
         found = {}
-        for each in self._selecting.get(ref, ()):
-            pods = self._pods_in(ref.namespace)
-            ports = services.selected(each.service, pods, self._registry.places)
+        for each in self._depending.get(ref, ()):
+            ports = each.endpoints
+            if each.service.selector:
+                pods = self._pods_in(ref.namespace)
+                ports = services.selected(each.service, pods, self._registry.places)
+                ports = joined(ports, self._members.behind(each.service))
             found[each.service.host] = replace(each, endpoints=self._identified(ports))
         self._claims.put(ref, found)
 
@@ -154,6 +160,7 @@ class Feed:
             "DestinationRule": self._destination_rule,
             "Gateway": self._gateway,
             "ServiceEntry": self._service_entry,
+            "WorkloadEntry": self._workload_entry,
             "PeerAuthentication": self._peer_authentication,
             "Sidecar": self._sidecar,
             "Telemetry": self._telemetry,
@@ -192,13 +199,23 @@ class Feed:
 
     def _service_entry(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
         found, problems = declared(ServiceEntry.parse(obj)) if obj else ([], [])
-        self._selecting.pop(ref, None)
+        self._depending.pop(ref, None)
         self._outdated.discard(ref)
-        if any(each.service.selector for each in found):
-            self._selecting[ref] = tuple(found)
+        if any(each.depends for each in found):
+            self._depending[ref] = tuple(found)
             self._outdated.add(ref)
         else:
             self._claims.put(ref, {each.service.host: each for each in found})
+        self._registry.note(ref)
+        return problems
+
+    def _workload_entry(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
+        found, problems = member(WorkloadEntry.parse(obj)) if obj else (None, [])
+        for labels in self._members.put(ref, found):
+            selecting = self._registry.selecting(ref.namespace, labels)
+            self._stale.update((s.namespace, s.name) for s in selecting if not s.hostname)
+        self.pod(ref.namespace)
+        self._registry.note(ref)
         return problems
 
     def _telemetry(self, ref: Ref, obj: Mapping[str, Any] | None) -> list[Problem]:
@@ -217,7 +234,7 @@ class Feed:
             # Endpoints say whether they take mutual TLS.
             everywhere = ref.namespace == self._registry.root_namespace
             self._outdated.update(
-                each for each in self._selecting if everywhere or each.namespace == ref.namespace
+                each for each in self._depending if everywhere or each.namespace == ref.namespace
             )
             self._stale.update(
                 (service.namespace, service.name)

@@ -27,6 +27,20 @@ _CIPHERS = frozenset(
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA")
 ) | {"ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305"}
 """What Envoy's TLS library knows; it would refuse a listener with any other."""
+_FILES = frozenset({"server_certificate", "private_key", "ca_certificates"})
+_ASKING = frozenset(mode for mode in TLSMode if mode.asks_client)
+_KEYED = _ASKING | {TLSMode.SIMPLE}
+_SETTINGS: dict[str, frozenset[TLSMode]] = {
+    "credential_name": _KEYED,
+    "server_certificate": _KEYED,
+    "private_key": _KEYED,
+    "ca_certificates": _ASKING,
+    "subject_alt_names": _ASKING | {TLSMode.MESH},
+    "min_protocol_version": _KEYED,
+    "max_protocol_version": _KEYED,
+    "cipher_suites": _KEYED,
+}
+"""In which modes a server's settings say something."""
 _SECRET_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 _REMEDY = "remove it, or wait for a version that acts upon it"
 
@@ -60,6 +74,9 @@ class _ServerReader:
 
     def server(self, index: int, server: Server) -> GatewayServer | None:
         protocol = _PROTOCOLS[server.port.protocol.upper()]
+        if server.port.target_port:
+            reason = "has no effect: the gateway's Service says where the pod listens"
+            self._say("port.targetPort", reason, "remove it")
         tls, redirect = None, False
         if server.tls is not None and not protocol.encrypted:
             redirect = self._clear(protocol, server.tls)
@@ -91,9 +108,11 @@ class _ServerReader:
 
     def _clear(self, protocol: ServerProtocol, tls: ServerTLSSettings) -> bool:
         """All that TLS settings can say of a port without TLS is that its clients are to use another."""
-        if tls.mode is not None or tls.credential_name:
-            remedy = "use protocol HTTPS or TLS, or remove it"
-            self._say("tls.mode", f"has no effect on a port of protocol {protocol.value}", remedy)
+        for field in ("mode", *_SETTINGS):
+            if getattr(tls, field):
+                remedy = "use protocol HTTPS or TLS, or remove it"
+                reason = f"has no effect on a port of protocol {protocol.value}"
+                self._say(f"tls.{_written(field)}", reason, remedy)
         if tls.https_redirect and protocol is ServerProtocol.TCP:
             self._say("tls.httpsRedirect", "has no effect on protocol TCP", "remove it")
             return False
@@ -103,23 +122,14 @@ class _ServerReader:
         mode = TLSMode(given.mode or "PASSTHROUGH")
         if given.https_redirect:
             self._say("tls.httpsRedirect", "has no effect on a port of TLS", "use it on port 80")
-        if mode is TLSMode.AUTO_PASSTHROUGH:
-            reason = "AUTO_PASSTHROUGH is not acted upon: the mesh is of one cluster"
-            self._say("tls.mode", reason, "use PASSTHROUGH with a VirtualService")
-            return None
+        self._idle(given, mode)
         if not mode.terminated:
-            if given.credential_name:
-                reason = f"has no effect with mode {mode.value}"
-                self._say("tls.credentialName", reason, "remove it, or use mode SIMPLE")
             return ServerTLS(mode=mode)
-        credential = (given.credential_name or "").removeprefix("kubernetes://")
         if mode is TLSMode.MESH:
-            if credential:
-                reason = "has no effect with mode ISTIO_MUTUAL"
-                self._say("tls.credentialName", reason, "remove it, or use mode MUTUAL")
             return ServerTLS(mode=mode, names=given.subject_alt_names)
+        credential = (given.credential_name or "").removeprefix("kubernetes://")
         if not credential:
-            files = given.server_certificate or given.private_key
+            files = given.server_certificate or given.private_key or given.ca_certificates
             reason = "is missing: files of the proxy's pod are not read" if files else "is missing"
             self._say("tls.credentialName", reason, "name a Secret of the gateway's namespace")
             return None
@@ -130,11 +140,24 @@ class _ServerReader:
         return ServerTLS(
             mode=mode,
             credential=credential,
-            names=given.subject_alt_names,
+            names=given.subject_alt_names if mode.asks_client else (),
             least=least,
             most=most,
             ciphers=self._ciphers(given),
         )
+
+    def _idle(self, given: ServerTLSSettings, mode: TLSMode) -> None:
+        """Says what has no effect in a mode; files have none beside a Secret."""
+        for field, used in _SETTINGS.items():
+            path = f"tls.{_written(field)}"
+            if not getattr(given, field):
+                continue
+            if mode not in used:
+                self._say(
+                    path, f"has no effect with mode {mode.value}", "remove it, or use another mode"
+                )
+            elif field in _FILES and given.credential_name:
+                self._say(path, "has no effect with credentialName", "remove it")
 
     def _versions(self, given: ServerTLSSettings) -> tuple[int, int]:
         found = []
@@ -158,6 +181,10 @@ class _ServerReader:
                 remedy = f"use any of {', '.join(sorted(_CIPHERS))}"
                 self._say(f"tls.cipherSuites[{index}]", reason, remedy)
         return tuple(dict.fromkeys(each for each in given.cipher_suites if each in _CIPHERS))
+
+
+def _written(field: str) -> str:
+    return ServerTLSSettings.model_fields[field].alias or field
 
 
 def _hosts(server: Server) -> tuple[tuple[str, str], ...]:

@@ -42,6 +42,7 @@ def match_of(request: HTTPMatchRequest, namespace: str) -> ir.Match | Fault:
         gateways=tuple(gateway_key(name, namespace) for name in request.gateways),
         caller=_caller(request),
         stat_prefix=request.stat_prefix or "",
+        name=request.name or "",
     )
 
 

@@ -70,6 +70,7 @@ def proxy(node: Json, pod: Json | None, registry: Registry) -> Proxy:
         locality=locality(labels)
         or registry.places.get(str(metadata.get("NODE_NAME", "")), "")
         or _own_locality(node),
+        near=frozenset(pair for pair in pairs if pair[0] in registry.policies.compared),
         takes_hosts=kind is ProxyType.SIDECAR and metadata.get(TAKES_HOSTS) == "true",
         reach=scope.reach(namespace, usual) if scope else usual,
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rollout.api.istio.serviceentry import ServiceEntry, ServiceEntryPort, WorkloadEntrySpec
+from rollout.api.istio.serviceentry import ServiceEntry, ServiceEntryPort
+from rollout.api.istio.workloadentry import Endpoint as Written
 from rollout.mesh.ingest.hosts import exported
 from rollout.mesh.ingest.services import protocol
+from rollout.mesh.ingest.workloadentries import endpoint, unknown_network
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.service import Endpoint, Port, Resolution, Service
 
@@ -18,8 +20,7 @@ _RESOLUTIONS = {
     "DNS": Resolution.DNS,
     "DNS_ROUND_ROBIN": Resolution.DNS_ROUND_ROBIN,
 }
-_MOST_WEIGHT = 1_000_000
-"""So that the weights of a locality's endpoints never sum up to more than Envoy takes."""
+_INSIDE = ("MESH_INTERNAL", "STATIC")
 Ports = dict[int, tuple[Endpoint, ...]]
 
 
@@ -29,6 +30,12 @@ class Declared:
 
     service: Service
     endpoints: Ports
+
+    @property
+    def depends(self) -> bool:
+        """Whether its endpoints follow from other objects: from what it selects, or what takes mutual TLS."""
+        every = (each for group in self.endpoints.values() for each in group)
+        return bool(self.service.selector) or any(each.workload is not None for each in every)
 
 
 def declared(parsed: ServiceEntry) -> tuple[list[Declared], list[Problem]]:
@@ -71,18 +78,21 @@ def _left_aside(parsed: ServiceEntry, ref: Ref) -> Iterator[Problem]:
     chosen = parsed.spec.workload_selector
     if chosen is not None and not chosen.labels:
         why = "has no labels: it selects nothing"
-        yield Problem(ref, "spec.workloadSelector.labels", why, "give the pods' labels")
+        yield Problem(ref, "spec.workloadSelector.labels", why, "give the workloads' labels")
     if chosen is not None and parsed.spec.resolution != "STATIC":
         why = "has an effect with resolution STATIC only"
         yield Problem(ref, "spec.workloadSelector", why, "set resolution: STATIC")
-    for index, endpoint in enumerate(parsed.spec.endpoints):
-        if endpoint.network:
-            why = "is not acted upon by this version: all networks are one"
-            yield Problem(ref, f"spec.endpoints[{index}].network", why, _UNSUPPORTED)
+    for index, each in enumerate(parsed.spec.endpoints):
+        path = f"spec.endpoints[{index}]"
+        if (fault := unknown_network(ref, path, each)) is not None:
+            yield fault
+        if each.service_account and (parsed.spec.location, parsed.spec.resolution) != _INSIDE:
+            why = "has an effect with location MESH_INTERNAL and resolution STATIC only"
+            yield Problem(ref, f"{path}.serviceAccount", why, "set both, or remove it")
 
 
 def _selector(parsed: ServiceEntry) -> frozenset[tuple[str, str]]:
-    """The labels of the pods behind it, where they are endpoints."""
+    """The labels of the workloads behind it, where they are endpoints."""
     chosen = parsed.spec.workload_selector
     if chosen is None or parsed.spec.resolution != "STATIC":
         return frozenset()
@@ -110,19 +120,14 @@ def _behind(parsed: ServiceEntry, host: str, resolution: Resolution) -> Ports:
         return {}
     endpoints = parsed.spec.endpoints
     if not endpoints and resolution is not Resolution.ENDPOINTS:
-        endpoints = (WorkloadEntrySpec(address=host),)
+        endpoints = (Written(address=host),)
     found = {
-        port.number: tuple(dict.fromkeys(_endpoint(each, port) for each in endpoints))
+        port.number: tuple(dict.fromkeys(_endpoint(each, port, parsed) for each in endpoints))
         for port in parsed.spec.ports
     }
     return {number: each for number, each in found.items() if each}
 
 
-def _endpoint(written: WorkloadEntrySpec, port: ServiceEntryPort) -> Endpoint:
-    return Endpoint(
-        address=(written.address or "").rstrip("."),
-        port=written.ports.get(port.name) or port.target_port or port.number,
-        labels=frozenset(written.labels.items()),
-        locality=written.locality or "",
-        weight=min(written.weight or 1, _MOST_WEIGHT),
-    )
+def _endpoint(written: Written, port: ServiceEntryPort, parsed: ServiceEntry) -> Endpoint:
+    number = written.ports.get(port.name) or port.target_port or port.number
+    return endpoint(written, number, parsed.namespace, parsed.name)

@@ -108,6 +108,11 @@ def _override(given: MetricsOverride) -> MetricsRule:
 def _uncounted(ref: Ref, spec: TelemetrySpec) -> Iterator[Problem]:
     """Istio's metrics that there are none of here."""
     for at, each in enumerate(spec.metrics):
+        for index, provider in enumerate(each.providers):
+            if provider.name != _PROMETHEUS:
+                path = f"spec.metrics[{at}].providers[{index}].name"
+                reason = f"{provider.name!r} gets no metrics: they are there for Prometheus alone"
+                yield Problem(ref, path, reason, f"use {_PROMETHEUS}")
         for index, override in enumerate(each.overrides):
             name = override.match.metric if override.match else None
             if name not in {None, "ALL_METRICS", *(metric.name for metric in Metric)}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,12 +24,29 @@ _BALANCERS = {
 }
 
 
+_ALIKE = {
+    "kubernetes.io/hostname": "the mesh does not tell nodes apart",
+    "topology.istio.io/cluster": "the mesh is of one cluster",
+    "topology.istio.io/network": "all networks are one",
+}
+"""Labels that endpoints and proxies have in Istio, and not here."""
+
+
 class Reader:
     """Reads the policies of one rule, gathering its problems."""
 
     def __init__(self, ref: Ref) -> None:
         self._ref = ref
         self.problems: list[Problem] = []
+        self._preferring: list[str] = []
+        self._detecting = False
+
+    def close(self) -> list[Problem]:
+        """All problems, those of what its policies come to together too."""
+        for path in () if self._detecting else self._preferring:
+            reason = "has no effect without outlierDetection: nothing tells that endpoints fail"
+            self._say(path, reason, "add outlierDetection")
+        return self.problems
 
     def _say(self, field: str, reason: str, remedy: str = _REMEDY) -> None:
         self.problems.append(Problem(self._ref, field, reason, remedy))
@@ -57,12 +75,10 @@ class Reader:
     def _policy(
         self, path: str, policy: api.TrafficPolicy | api.PortTrafficPolicy
     ) -> ir.TrafficPolicy:
-        pool = policy.connection_pool
-        if pool is not None and pool.tcp is not None and pool.tcp.idle_timeout is not None:
-            self._say(f"{path}.connectionPool.tcp.idleTimeout", "is not acted upon by this version")
+        self._detecting |= policy.outlier_detection is not None
         return ir.TrafficPolicy(
             balancer=self._balancer(f"{path}.loadBalancer", policy.load_balancer),
-            pool=_pool(pool),
+            pool=_pool(policy.connection_pool),
             outlier=_outlier(policy.outlier_detection),
             tls=self._tls(f"{path}.tls", policy.tls),
         )
@@ -144,8 +160,10 @@ class Reader:
     def _locality(self, path: str, given: api.LocalityLbSetting | None) -> ir.LocalityRules:
         if given is None:
             return ir.LocalityRules()
-        if given.failover_priority:
-            self._say(f"{path}.failoverPriority", "is not acted upon by this version")
+        if given.failover or given.failover_priority:
+            self._preferring.append(path)
+        if given.failover and given.failover_priority:
+            self._say(f"{path}.failover", "has no effect with failoverPriority", "keep one of them")
         shares = []
         for index, rule in enumerate(given.distribute):
             if sum(rule.to.values()) != 100 or min(rule.to.values()) < 0:
@@ -157,7 +175,17 @@ class Reader:
             enabled=given.enabled is not False,
             distribute=tuple(shares),
             failover=tuple((each.from_ or "", each.to or "") for each in given.failover),
+            priority=tuple(self._compared(path, given.failover_priority)),
         )
+
+    def _compared(self, path: str, written: tuple[str, ...]) -> Iterator[tuple[str, str | None]]:
+        for index, each in enumerate(written):
+            label, equals, value = each.partition("=")
+            if label in _ALIKE:
+                field = f"{path}.failoverPriority[{index}]"
+                self._say(field, f"{label} is not compared: {_ALIKE[label]}", "remove it")
+                continue
+            yield label, value if equals else None
 
 
 def _first(pair: tuple[int, object]) -> int:
@@ -188,6 +216,7 @@ def _pool(given: api.ConnectionPoolSettings | None) -> ir.ConnectionPool | None:
         streams=_limit(http.max_concurrent_streams),
         connect_timeout=_seconds(tcp.connect_timeout),
         idle_timeout=_seconds(http.idle_timeout),
+        connection_idle=_seconds(tcp.idle_timeout),
         duration=_seconds(tcp.max_connection_duration),
         keepalive=_keepalive(tcp.tcp_keepalive),
         upgrade=http.h2_upgrade_policy == "UPGRADE",

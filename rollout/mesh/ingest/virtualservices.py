@@ -78,6 +78,10 @@ def route_table(parsed: VirtualService) -> tuple[ir.RouteTable, list[Problem]]:
 def _left_aside(parsed: VirtualService, ref: Ref) -> Iterator[Problem]:
     for field in parsed.unknown_fields:
         yield Problem(ref, field.path, field.reason, field.remedy or _UNSUPPORTED)
+    for index, http in enumerate(parsed.spec.http):
+        if http.rewrite is not None and http.rewrite.type is not None:
+            reason = "is a Canary's field, which Istio does not have"
+            yield Problem(ref, f"spec.http[{index}].rewrite.type", reason, "remove it")
 
 
 class _Rule:

@@ -26,7 +26,8 @@ class ServerProtocol(Enum):
 class TLSMode(Enum):
     """Who ends TLS, and whether clients show a certificate; PASSTHROUGH leaves it to the destination.
 
-    MESH is mutual TLS with the mesh's own certificates.
+    MESH is mutual TLS with the mesh's own certificates; AUTO_PASSTHROUGH leaves that to the proxy of the service whose
+    cluster is asked for.
     """
 
     SIMPLE = "SIMPLE"
@@ -40,6 +41,11 @@ class TLSMode(Enum):
     def terminated(self) -> bool:
         """Whether the gateway ends TLS, for which it needs a certificate."""
         return self not in {TLSMode.PASSTHROUGH, TLSMode.AUTO_PASSTHROUGH}
+
+    @property
+    def peers(self) -> bool:
+        """Whether both sides are proxies of the mesh."""
+        return self in {TLSMode.MESH, TLSMode.AUTO_PASSTHROUGH}
 
     @property
     def asks_client(self) -> bool:

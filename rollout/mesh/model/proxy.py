@@ -33,7 +33,8 @@ class InboundPort:
 class Proxy:
     """All that a proxy's configuration depends on; pods of one workload are equal.
 
-    One that `takes_hosts` gets virtual hosts as resources of their own.
+    One that `takes_hosts` gets virtual hosts as resources of their own. `near` are its labels that rules compare with
+    those of endpoints.
     """
 
     type: ProxyType
@@ -41,6 +42,7 @@ class Proxy:
     inbound: tuple[InboundPort, ...] = ()
     labels: frozenset[tuple[str, str]] = frozenset()
     locality: str = ""
+    near: frozenset[tuple[str, str]] = frozenset()
     reach: Reach = EVERYTHING
     takes_hosts: bool = False
 

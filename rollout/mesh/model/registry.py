@@ -72,6 +72,10 @@ class Registry:
         found, self._dirty = self._dirty, Dirty()
         return found
 
+    def note(self, ref: Ref) -> None:
+        """An object changed of which something else here is made."""
+        self._dirty.objects.add(ref)
+
     def set_service(self, host: str, service: Service | None) -> None:
         """Puts, replaces or (None) removes a service."""
         old = self.services.get(host)
@@ -156,9 +160,15 @@ class Registry:
         changed = [each for each in (old, policy) if each is not None]
         # A rule without a key matters too, where it takes the place of one with a key or gives it up.
         matters = self.policies.hashing > 0 or any(each.hashes for each in changed)
+        lasts = self.policies.lasting > 0 or any(each.lasts for each in changed)
+        compared = set(self.policies.compared)
         self.policies.put(ref, policy)
+        # Proxies count as alike unless a label tells them apart that somebody looks at.
+        self._dirty.places |= compared != self.policies.compared.keys()
         for each in changed:
             self._dirty.policies.add(each.host)
+            if lasts:
+                self._dirty.connections.add(each.host)
             if matters:
                 self._touch_routes_to(each.host)
 

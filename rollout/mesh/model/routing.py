@@ -41,7 +41,7 @@ Caller: TypeAlias = frozenset[tuple[str, str]]
 class Match:
     """All of what it names must hold; `gateways` (`mesh` or `namespace/name`) and `caller` limit where it applies.
 
-    With a `stat_prefix`, what it takes is counted apart.
+    With a `stat_prefix`, what it takes is counted apart; its `name` is for logs.
     """
 
     uri: StringMatch | None = None
@@ -55,6 +55,7 @@ class Match:
     gateways: tuple[str, ...] = ()
     caller: Caller = frozenset()
     stat_prefix: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

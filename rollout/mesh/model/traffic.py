@@ -6,6 +6,7 @@ own default or Istio's holds, which `translate` knows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -60,11 +61,15 @@ class Warmup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalityRules:
-    """What is near, and what takes over: shares by (from, to) patterns, and regions by (from, to)."""
+    """What is near, and what takes over: shares by (from, to) patterns, and regions by (from, to).
+
+    `priority` are labels that are compared in this order, with the caller's or (not None) with a value.
+    """
 
     enabled: bool = True
     distribute: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
     failover: tuple[tuple[str, str], ...] = ()
+    priority: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,10 @@ class Keepalive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionPool:
-    """Limits of connections and requests; unlimited where nothing was said."""
+    """Limits of connections and requests; unlimited where nothing was said.
+
+    `idle_timeout` is for connections that requests are sent on, `connection_idle` for those whose bytes are passed on.
+    """
 
     connections: int | None = None
     pending: int | None = None
@@ -98,6 +106,7 @@ class ConnectionPool:
     streams: int | None = None
     connect_timeout: float | None = None
     idle_timeout: float | None = None
+    connection_idle: float | None = None
     duration: float | None = None
     keepalive: Keepalive | None = None
     upgrade: bool = False
@@ -124,6 +133,21 @@ class RetryBudget:
 
     percent: float = 20.0
     least: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lasting:
+    """What holds for connections whose bytes are passed on: how long they may be idle (0: for ever) and last.
+
+    `by_source`: those of one caller's address stay with one endpoint.
+    """
+
+    idle: float | None = None
+    longest: float | None = None
+    by_source: bool = False
+
+
+AS_USUAL = Lasting()
 
 
 class ClientTLSMode(Enum):
@@ -163,6 +187,16 @@ class TrafficPolicy:
     budget: RetryBudget | None = None
     tls: ClientTLS | None = None
     announced: int = 0
+
+    @property
+    def lasting(self) -> Lasting:
+        """What it says of connections whose bytes are passed on."""
+        chosen = self.balancer.consistent_hash if self.balancer else None
+        return Lasting(
+            idle=self.pool.connection_idle if self.pool else None,
+            longest=self.pool.duration if self.pool else None,
+            by_source=chosen is not None and chosen.key.source_ip,
+        )
 
     def under(self, other: TrafficPolicy) -> TrafficPolicy:
         """This one where the other says nothing."""
@@ -239,8 +273,7 @@ class DestinationPolicy:
 
     def credentials(self) -> frozenset[ClientTLS]:
         """TLS whose keys are in Secrets, which gateways alone are given."""
-        every = (self.traffic, *(subset.traffic for subset in self.subsets))
-        found = (p.tls for each in every for p in (each.common, *(port for _, port in each.ports)))
+        found = (policy.tls for policy in self._policies())
         return frozenset(tls for tls in found if tls is not None and tls.credential)
 
     def without_credentials(self) -> DestinationPolicy:
@@ -253,12 +286,27 @@ class DestinationPolicy:
     @property
     def hashes(self) -> bool:
         """Whether routes to the host have to name a key."""
-        every = (self.traffic, *(subset.traffic for subset in self.subsets))
         return any(
             policy.balancer is not None and policy.balancer.consistent_hash is not None
-            for ported in every
-            for policy in (ported.common, *(each for _, each in ported.ports))
+            for policy in self._policies()
         )
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it says anything of connections whose bytes are passed on."""
+        return any(policy.lasting != AS_USUAL for policy in self._policies())
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """Labels of callers that make endpoints near or far."""
+        balancers = (policy.balancer for policy in self._policies())
+        found = (pair for each in balancers if each is not None for pair in each.locality.priority)
+        return frozenset(label for label, value in found if value is None)
+
+    def _policies(self) -> Iterator[TrafficPolicy]:
+        for ported in (self.traffic, *(subset.traffic for subset in self.subsets)):
+            yield ported.common
+            yield from (policy for _, policy in ported.ports)
 
 
 def _plain(ported: PortedPolicy) -> PortedPolicy:

@@ -12,12 +12,12 @@ from google.protobuf import duration_pb2, struct_pb2
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.proxy import InboundPort
 from rollout.mesh.model.service import Port, Protocol, Resolution, Service
-from rollout.mesh.model.traffic import DestinationPolicy, Subset, TrafficPolicy, traffic_of
+from rollout.mesh.model.traffic import DestinationPolicy, Subset, traffic_of
 from rollout.mesh.translate import names
 from rollout.mesh.translate.balancers import apply_balancer, apply_locality_weights
 from rollout.mesh.translate.endpoints import assignment
 from rollout.mesh.translate.limits import apply_outlier, apply_pool, circuit_breakers, speak
-from rollout.mesh.translate.localities import groups
+from rollout.mesh.translate.localities import equally_near
 from rollout.mesh.translate.mutual import apply_announcement, apply_tls
 from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.sources import ADS
@@ -57,7 +57,8 @@ def _port_clusters(
     subsets = ("", *(subset.name for subset in (policy.subsets if policy else ())))
     found = []
     for subset in subsets:
-        cluster = _cluster(service, port, subset, policy)
+        name = names.outbound(service.host, port.number, subset)
+        cluster = bare_cluster(name, service, port, subset, policy)
         given = traffic_of(policy, port.number, subset).tls
         apply_tls(cluster, service, port, subset, given, mesh, accounts)
         apply_announcement(cluster, traffic_of(policy, port.number, subset).announced)
@@ -65,8 +66,10 @@ def _port_clusters(
     return found
 
 
-def _cluster(service: Service, port: Port, subset: str, policy: DestinationPolicy | None) -> Any:
-    name = names.outbound(service.host, port.number, subset)
+def bare_cluster(
+    name: str, service: Service, port: Port, subset: str, policy: DestinationPolicy | None
+) -> Any:
+    """A cluster as it is before TLS."""
     traffic = traffic_of(policy, port.number, subset)
     cluster = cluster_pb2.Cluster(
         name=name,
@@ -78,9 +81,7 @@ def _cluster(service: Service, port: Port, subset: str, policy: DestinationPolic
         cluster.type = cluster_pb2.Cluster.ORIGINAL_DST
         cluster.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
     else:
-        _found(
-            cluster, service, port, policy.subset(subset) if policy and subset else None, traffic
-        )
+        _found(cluster, service, port, policy.subset(subset) if policy and subset else None)
         apply_balancer(cluster, traffic.balancer)
         apply_locality_weights(cluster, traffic.balancer)
     apply_pool(cluster, port.protocol, traffic.pool)
@@ -88,9 +89,7 @@ def _cluster(service: Service, port: Port, subset: str, policy: DestinationPolic
     return cluster
 
 
-def _found(
-    cluster: Any, service: Service, port: Port, subset: Subset | None, traffic: TrafficPolicy
-) -> None:
+def _found(cluster: Any, service: Service, port: Port, subset: Subset | None) -> None:
     """By EDS, or by names that the DNS is asked about."""
     if service.resolution is Resolution.ENDPOINTS:
         cluster.type = cluster_pb2.Cluster.EDS
@@ -105,7 +104,7 @@ def _found(
     cluster.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
     cluster.dns_refresh_rate.CopyFrom(_DNS_REFRESH)
     cluster.respect_dns_ttl = True
-    cluster.load_assignment.CopyFrom(assignment(cluster.name, groups(chosen, traffic, "")))
+    cluster.load_assignment.CopyFrom(assignment(cluster.name, equally_near(chosen)))
 
 
 def inbound_cluster(port: InboundPort, namespace: str) -> Resource:

@@ -16,6 +16,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from google.protobuf import wrappers_pb2
 
 from rollout.mesh.model.telemetry import Mode, Reporter, Reporting
+from rollout.mesh.model.traffic import AS_USUAL, Lasting
 from rollout.mesh.translate import accesslogs, metrics, names
 from rollout.mesh.translate.filters import Side, http_filters
 from rollout.mesh.translate.resource import pack
@@ -85,14 +86,22 @@ def tcp_proxy(cluster: str, stat_prefix: str, teller: Teller | None = None) -> A
     return _told(proxy, teller)
 
 
-def tcp_shares(clusters: Sequence[tuple[str, int]], teller: Teller) -> Any:
+def tcp_shares(
+    clusters: Sequence[tuple[str, int]], teller: Teller, lasting: Lasting = AS_USUAL
+) -> Any:
     """Bytes passed on to one cluster, or to several by weight."""
-    first = clusters[0][0]
+    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=clusters[0][0])
     if len(clusters) == 1:
-        return tcp_proxy(first, first, teller)
-    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=first)
-    for name, weight in clusters:
-        proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+        proxy.cluster = clusters[0][0]
+    else:
+        for name, weight in clusters:
+            proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    if lasting.idle is not None:
+        proxy.idle_timeout.CopyFrom(duration(lasting.idle))
+    if lasting.longest is not None:
+        proxy.max_downstream_connection_duration.CopyFrom(duration(lasting.longest))
+    if lasting.by_source:
+        proxy.hash_policy.add().source_ip.SetInParent()
     return _told(proxy, teller)
 
 

@@ -11,6 +11,7 @@ from rollout.mesh.model.routing import (
     ConnectionRoute,
     WeightedDestination,
 )
+from rollout.mesh.model.traffic import Lasting
 from rollout.mesh.translate.connection import Teller, tcp_shares
 from rollout.mesh.translate.weights import ClusterOf
 
@@ -37,13 +38,17 @@ def applying(
 
 
 def shares_of(
-    shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf
-) -> tuple[tuple[str, int], ...]:
-    """The clusters that get something, with their weights."""
+    shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf, client: str
+) -> tuple[tuple[tuple[str, int], ...], Lasting]:
+    """The clusters that get something, with their weights; and how long connections last, as the first of them says."""
     taken = [share for share in shares if share.weight] or list(shares[:1])
-    return tuple((cluster_of(share.destination), share.weight or 100) for share in taken)
+    clusters = tuple((cluster_of(share.destination), share.weight or 100) for share in taken)
+    return clusters, cluster_of.lasting(taken[0].destination, client)
 
 
-def forward(shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf, teller: Teller) -> Any:
-    """The filter that passes bytes on: to one cluster, or to several by weight."""
-    return tcp_shares(shares_of(shares, cluster_of), teller)
+def forward(
+    shares: tuple[WeightedDestination, ...], cluster_of: ClusterOf, client: str, teller: Teller
+) -> Any:
+    """The filter that passes bytes of a namespace's proxies on: to one cluster, or to several by weight."""
+    clusters, lasting = shares_of(shares, cluster_of, client)
+    return tcp_shares(clusters, teller, lasting)

@@ -12,7 +12,7 @@ from google.protobuf import struct_pb2, wrappers_pb2
 from rollout.mesh.model.service import Endpoint, Protocol, Resolution, Service, Workload
 from rollout.mesh.model.traffic import Balancer, DestinationPolicy, traffic_of
 from rollout.mesh.translate import names
-from rollout.mesh.translate.localities import Group, groups, parts
+from rollout.mesh.translate.localities import NOWHERE, Group, Standpoint, groups, parts
 from rollout.mesh.translate.mutual import mark
 from rollout.mesh.translate.resource import Resource, wrap
 
@@ -21,9 +21,9 @@ Ports = Mapping[int, Sequence[Endpoint]]
 
 
 def service_endpoints(
-    service: Service, ports: Ports, policy: DestinationPolicy | None, caller: str = ""
+    service: Service, ports: Ports, policy: DestinationPolicy | None, caller: Standpoint = NOWHERE
 ) -> list[Resource]:
-    """An assignment for each of the service's clusters, the subsets' by their labels, as seen from a locality."""
+    """An assignment for each of the service's clusters, the subsets' by their labels, as a caller sees them."""
     found: list[Resource] = []
     if service.resolution is not Resolution.ENDPOINTS:
         return found

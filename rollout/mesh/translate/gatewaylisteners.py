@@ -20,15 +20,17 @@ from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
+from rollout.mesh.model.routing import ConnectionRoute
 from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.translate import names, tls
 from rollout.mesh.translate.accesslogs import refused_logs
-from rollout.mesh.translate.connection import Teller, http_manager
+from rollout.mesh.translate.connection import Teller, http_manager, tcp_shares
 from rollout.mesh.translate.connections import applying, forward
+from rollout.mesh.translate.crossing import passages
 from rollout.mesh.translate.filters import Side
 from rollout.mesh.translate.gateways import BoundPort, BoundServer, bound_tables, conditions
 from rollout.mesh.translate.listeners import tls_inspector
-from rollout.mesh.translate.mutual import server_socket
+from rollout.mesh.translate.mutual import HTTP_PROTOCOLS, PEER_PROTOCOLS, server_socket
 from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.weights import ClusterOf
 
@@ -61,6 +63,7 @@ class PortListener:
         self._registry, self._cluster_of = registry, cluster_of
         self._found = Listening()
         self._claimed: dict[str, Ref] = {}
+        self._crossings: set[str] = set()
 
     def make(self) -> Listening:
         """The listener with all that belongs to it."""
@@ -103,13 +106,16 @@ class PortListener:
         given = bound.server.tls
         if given is None:
             return
-        if not given.mode.terminated:
+        if given.mode is TLSMode.PASSTHROUGH:
             yield from self._passed_through(bound)
             return
-        if given.mode is TLSMode.MESH and self._registry.mutual_tls is MutualTLS.NONE:
+        if given.mode.peers and self._registry.mutual_tls is MutualTLS.NONE:
             reason = "proxies have no identities in this mesh"
-            fault = bound.problem("tls.mode", reason, "set mesh.mtls.auto, or use mode MUTUAL")
+            fault = bound.problem("tls.mode", reason, "set mesh.mtls.auto, or use another mode")
             self._found.problems.append(fault)
+            return
+        if given.mode is TLSMode.AUTO_PASSTHROUGH:
+            yield from self._crossed(bound)
             return
         if given.mode is not TLSMode.MESH and not self._keys(bound, given):
             return
@@ -144,8 +150,11 @@ class PortListener:
                 callers=conditions(each.table, self._proxy.caller),
             )
             for route, _ in found:
-                return forward(route.shares, self._cluster_of, self._teller)
+                return self._forward(route)
         return None
+
+    def _forward(self, route: ConnectionRoute) -> Any:
+        return forward(route.shares, self._cluster_of, self._proxy.namespace, self._teller)
 
     def _passed_through(self, bound: BoundServer) -> Iterator[Any]:
         allowed = [host for _, host in bound.server.hosts]
@@ -162,8 +171,22 @@ class PortListener:
                 if taken := self._claim(each.table.ref, f"spec.tls[{route.index}].match", hosts):
                     yield lc.FilterChain(
                         filter_chain_match=_asked_for(taken),
-                        filters=[forward(route.shares, self._cluster_of, self._teller)],
+                        filters=[self._forward(route)],
                     )
+
+    def _crossed(self, bound: BoundServer) -> Iterator[Any]:
+        """A chain for each of the mesh's clusters; mutual TLS of proxies, and no other, is let in."""
+        for each in passages(self._registry, self._proxy.namespace, bound.admitted):
+            name = each.name.lower()
+            if name in self._crossings:
+                continue
+            self._crossings.add(name)
+            yield lc.FilterChain(
+                filter_chain_match=lc.FilterChainMatch(
+                    server_names=[name], application_protocols=(*PEER_PROTOCOLS, *HTTP_PROTOCOLS)
+                ),
+                filters=[tcp_shares(((each.name, 100),), self._teller, each.lasting)],
+            )
 
     def _claim(self, ref: Ref, path: str, hosts: Iterable[str]) -> list[str]:
         """Those of the hosts that nothing older has on this port, since Envoy takes each but once."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from rollout.mesh.model.gateway import Gateway, GatewayServer, ServerProtocol
+from rollout.mesh.model.gateway import Gateway, GatewayServer, ServerProtocol, TLSMode
 from rollout.mesh.model.hosts import narrower
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy
@@ -26,6 +26,18 @@ class BoundServer:
     gateway: Gateway
     server: GatewayServer
     name: str
+
+    @property
+    def admitted(self) -> frozenset[tuple[str, str]]:
+        """The hosts that it takes: (namespace or `*`, host) pairs."""
+        own = self.gateway.ref.namespace
+        return frozenset((own if each == "." else each, host) for each, host in self.server.hosts)
+
+    @property
+    def crosses(self) -> bool:
+        """Whether it leads to the mesh's clusters by their names."""
+        tls = self.server.tls
+        return tls is not None and tls.mode is TLSMode.AUTO_PASSTHROUGH
 
     def problem(self, field: str, reason: str, remedy: str) -> Problem:
         """A problem of this server."""

@@ -1,6 +1,6 @@
 """Which endpoints are near: groups of one locality (`region/zone/subzone`) each, with priority and weight.
 
-Priorities count only together with outlier detection, as in Istio: nothing would ever lead away from the near ones.
+Near is what a rule's labels say, else the localities. Priorities count only together with outlier detection, as in Istio: nothing would ever lead away from the near ones.
 """
 
 from __future__ import annotations
@@ -15,6 +15,24 @@ _RULES = LocalityRules()
 _PRECISION = 100
 _ELSEWHERE = 3
 """The priority of other regions; those that another is preferred to come after them."""
+
+
+_TOPOLOGY = (
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.istio.io/subzone",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standpoint:
+    """From where endpoints are seen: a locality, and labels of the caller that rules compare."""
+
+    locality: str = ""
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+
+NOWHERE = Standpoint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +51,38 @@ def applies(traffic: TrafficPolicy) -> bool:
     return rules.enabled and (bool(rules.distribute) or traffic.outlier is not None)
 
 
-def groups(ready: Sequence[Endpoint], traffic: TrafficPolicy, caller: str) -> list[Group]:
-    """The groups as a caller in this locality sees them; without one all endpoints are equally near."""
+def groups(ready: Sequence[Endpoint], traffic: TrafficPolicy, caller: Standpoint) -> list[Group]:
+    """The groups as a caller sees them; all endpoints are equally near where nothing is known of its place."""
     if not ready:
         return []
-    if not caller or not applies(traffic):
-        return [Group("", 0, _weight(ready), tuple(ready))]
     rules = _rules(traffic)
+    alike = equally_near(ready)
+    if not applies(traffic):
+        return alike
+    if rules.priority:
+        return alike if traffic.outlier is None else _compared(ready, caller, rules.priority)
+    if not caller.locality:
+        return alike
     by_locality: dict[str, list[Endpoint]] = {}
     for endpoint in ready:
         by_locality.setdefault(endpoint.locality, []).append(endpoint)
     for origin, shares in rules.distribute:
-        if covers(origin, caller):
+        if covers(origin, caller.locality):
             return _distributed(by_locality, shares)
     if traffic.outlier is None:
-        return [Group("", 0, _weight(ready), tuple(ready))]
-    return _prioritized(by_locality, caller, dict(rules.failover))
+        return alike
+    failover = dict(rules.failover)
+    return _prioritized(
+        {
+            (_distance(name, caller.locality, failover), name): there
+            for name, there in by_locality.items()
+        }
+    )
+
+
+def equally_near(ready: Sequence[Endpoint]) -> list[Group]:
+    """One group of them all."""
+    return [Group("", 0, _weight(ready), tuple(ready))] if ready else []
 
 
 def _weight(endpoints: Sequence[Endpoint]) -> int:
@@ -87,17 +121,33 @@ def _distributed(
     return [found[name] for name in sorted(found) if found[name].weight]
 
 
-def _prioritized(
-    by_locality: dict[str, list[Endpoint]], caller: str, failover: dict[str, str]
+def _compared(
+    ready: Sequence[Endpoint], caller: Standpoint, wanted: Sequence[tuple[str, str | None]]
 ) -> list[Group]:
-    distances = {name: _distance(name, caller, failover) for name in by_locality}
+    """By how many of the labels, from the first on, are as they are wanted; nothing on both sides is the same."""
+    own = dict(caller.labels) | _topology(caller.locality)
+    asked = [(name, own.get(name, "") if value is None else value) for name, value in wanted]
+    found: dict[tuple[int, str], list[Endpoint]] = {}
+    for endpoint in ready:
+        theirs = dict(endpoint.labels) | _topology(endpoint.locality)
+        equal = (theirs.get(name, "") == value for name, value in asked)
+        held = next((count for count, same in enumerate(equal) if not same), len(asked))
+        found.setdefault((len(asked) - held, endpoint.locality), []).append(endpoint)
+    return _prioritized(found)
+
+
+def _topology(locality: str) -> dict[str, str]:
+    return {name: part for name, part in zip(_TOPOLOGY, parts(locality), strict=True) if part}
+
+
+def _prioritized(found: dict[tuple[int, str], list[Endpoint]]) -> list[Group]:
+    """Groups of the endpoints by distance and locality."""
     # Envoy wants priorities without a gap.
-    places = {distance: place for place, distance in enumerate(sorted(set(distances.values())))}
-    found = [
-        Group(name, places[distances[name]], _weight(by_locality[name]), tuple(by_locality[name]))
-        for name in by_locality
+    places = {far: place for place, far in enumerate(sorted({far for far, _ in found}))}
+    return [
+        Group(name, places[far], _weight(found[far, name]), tuple(found[far, name]))
+        for far, name in sorted(found)
     ]
-    return sorted(found, key=lambda group: (group.priority, group.locality))
 
 
 def _distance(locality: str, caller: str, failover: dict[str, str]) -> int:

@@ -110,7 +110,7 @@ def _mesh_socket(
         matchers = [string_pb2.StringMatcher(prefix=prefix)]
     common = _common(matchers)
     common.alpn_protocols.extend(_offered(port.protocol))
-    sni = (given.sni if given else "") or f"outbound_.{port.number}_.{subset}_.{service.host}"
+    sni = (given.sni if given else "") or names.asked_for(service.host, port.number, subset)
     context = tls.UpstreamTlsContext(common_tls_context=common, sni=sni)
     return base_pb2.TransportSocket(name=_SOCKET, typed_config=pack(context))
 

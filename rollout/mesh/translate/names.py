@@ -40,6 +40,11 @@ def outbound(host: str, port: int, subset: str = "") -> str:
     return f"outbound|{port}|{subset}|{host}"
 
 
+def asked_for(host: str, port: int, subset: str = "") -> str:
+    """What proxies ask for by TLS when they mean a service's port, or a subset of it."""
+    return f"outbound_.{port}_.{subset}_.{host}"
+
+
 def inbound(port: int) -> str:
     """The cluster of the proxy's own application."""
     return f"inbound|{port}||"

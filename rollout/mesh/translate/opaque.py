@@ -6,7 +6,7 @@ A chain is a plain value, so that listeners made of equal ones are one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,8 +14,9 @@ from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_components_pb2 as lc
 from google.protobuf import wrappers_pb2
 
-from rollout.mesh.model.routing import MESH, Caller, ConnectionRoute, RouteTable
+from rollout.mesh.model.routing import MESH, Caller, ConnectionRoute, Destination, RouteTable
 from rollout.mesh.model.service import Port, Protocol, Service
+from rollout.mesh.model.traffic import AS_USUAL, Lasting
 from rollout.mesh.translate import names
 from rollout.mesh.translate.connection import Teller, tcp_shares
 from rollout.mesh.translate.connections import applying, shares_of
@@ -31,6 +32,7 @@ class Chain:
     sni: tuple[str, ...]
     subnets: tuple[str, ...]
     clusters: tuple[tuple[str, int], ...]
+    lasting: Lasting = AS_USUAL
 
     @property
     def everything(self) -> bool:
@@ -44,28 +46,34 @@ def service_chains(
     table: RouteTable | None,
     cluster_of: ClusterOf,
     callers: frozenset[Caller],
+    client: str,
 ) -> list[Chain]:
-    """Where connections to a service's port go: by the rules of its table, else to the service itself."""
+    """Where connections to a service's port go from a namespace: by the rules of its table, else to the service itself."""
     found: list[Chain] = []
     if table is not None and port.protocol is Protocol.TLS:
-        found += _ruled(table.tls, port.number, cluster_of, callers)
+        found += _ruled(table.tls, port.number, cluster_of, callers, client)
     if table is not None:
-        found += _ruled(table.tcp, port.number, cluster_of, callers)
+        found += _ruled(table.tcp, port.number, cluster_of, callers, client)
     if any(chain.everything for chain in found):
         return found
     own = ((names.outbound(service.host, port.number), 100),)
+    lasting = cluster_of.lasting(Destination(host=service.host, port=port.number), client)
     # Without an address of its own a service is known by the name that is asked for, where there is one.
     sni = () if service.addresses or port.protocol is not Protocol.TLS else (service.host,)
-    return [*found, Chain(sni, (), own)]
+    return [*found, Chain(sni, (), own, lasting)]
 
 
 def _ruled(
-    rules: Iterable[ConnectionRoute], port: int, cluster_of: ClusterOf, callers: frozenset[Caller]
+    rules: Iterable[ConnectionRoute],
+    port: int,
+    cluster_of: ClusterOf,
+    callers: frozenset[Caller],
+    client: str,
 ) -> list[Chain]:
     found = []
     for rule, match in applying(rules, port=port, gateways=_IN_MESH, callers=callers):
-        where = shares_of(rule.shares, cluster_of)
-        chain = Chain(match.names if match else (), match.subnets if match else (), where)
+        sni, subnets = (match.names, match.subnets) if match else ((), ())
+        chain = Chain(sni, subnets, *shares_of(rule.shares, cluster_of, client))
         found.append(chain)
         if chain.everything:
             break
@@ -86,13 +94,13 @@ def distinct(chains: Iterable[Chain]) -> tuple[Chain, ...]:
             taken.update((sni, subnet) for sni in free)
             if free:
                 sni = tuple(name for name in free if name)
-                found.append(Chain(sni, (subnet,) if subnet else (), chain.clusters))
+                found.append(replace(chain, sni=sni, subnets=(subnet,) if subnet else ()))
     return (*found, last) if last is not None else tuple(found)
 
 
 def filter_chain(chain: Chain, teller: Teller) -> Any:
     """Envoy's chain."""
-    found = lc.FilterChain(filters=[tcp_shares(chain.clusters, teller)])
+    found = lc.FilterChain(filters=[tcp_shares(chain.clusters, teller, chain.lasting)])
     if not chain.everything:
         found.filter_chain_match.server_names.extend(chain.sni)
     for subnet in chain.subnets:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rollout.mesh.model.proxy import Proxy
-from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Service
 from rollout.mesh.model.telemetry import Reporter
@@ -25,7 +24,7 @@ def outbound_listeners(shared: Shared, proxy: Proxy, reporter: Reporter) -> list
     for service in shared.registry.opaque_services():
         if not service.seen_from(proxy.namespace):
             continue
-        for number, chains in _chains(shared, service, callers, reach).items():
+        for number, chains in _chains(shared, service, callers, proxy).items():
             addresses = [each for each in service.addresses if "/" not in each]
             blocks = tuple(each for each in service.addresses if "/" in each)
             found += [
@@ -42,13 +41,14 @@ def outbound_listeners(shared: Shared, proxy: Proxy, reporter: Reporter) -> list
 
 
 def _chains(
-    shared: Shared, service: Service, callers: frozenset[Caller], reach: Reach
+    shared: Shared, service: Service, callers: frozenset[Caller], proxy: Proxy
 ) -> dict[int, tuple[Chain, ...]]:
+    reach, client = proxy.reach, proxy.namespace
     tables = (t for t in told(shared.registry, service.host, reach) if t.tcp or t.tls)
     table = first_seen(tables, callers)
     return {
         port.number: distinct(
-            service_chains(service, port, table, shared.cluster_of(port.number), callers)
+            service_chains(service, port, table, shared.cluster_of(port.number), callers, client)
         )
         for port in service.ports
         if port.protocol.opaque and reach.takes(service.namespace, service.host, port.number)

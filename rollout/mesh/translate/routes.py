@@ -89,7 +89,7 @@ def _applying(
 
 
 def _route(route: Route, match: Match | None, cluster_of: ClusterOf, port: int) -> Any:
-    found = rc.Route(name=route.name, match=route_match(match))
+    found = rc.Route(name=_named(route, match), match=route_match(match))
     if match is not None and match.stat_prefix:
         found.stat_prefix = match.stat_prefix
     if isinstance(route.action, Redirect):
@@ -104,6 +104,11 @@ def _route(route: Route, match: Match | None, cluster_of: ClusterOf, port: int) 
     if route.fault is not None:
         found.typed_per_filter_config[FAULT].CopyFrom(pack(fault_policy(route.fault)))
     return found
+
+
+def _named(route: Route, match: Match | None) -> str:
+    """As Istio names it: by the rule, and the one of its matches."""
+    return ".".join(filter(None, (route.name, match.name if match is not None else "")))
 
 
 def _forward(action: Any, route: Route, match: Match | None, cluster_of: ClusterOf) -> None:

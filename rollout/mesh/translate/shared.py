@@ -16,9 +16,10 @@ from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import Caller, Destination
 from rollout.mesh.model.service import Service
 from rollout.mesh.model.telemetry import Mode, Reporter
-from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, traffic_of
+from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, Lasting, traffic_of
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
 from rollout.mesh.translate.connection import Teller
+from rollout.mesh.translate.localities import NOWHERE, Standpoint
 from rollout.mesh.translate.opaque import Chain
 from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
@@ -26,7 +27,7 @@ from rollout.mesh.translate.routes import allow_any, block_all, framed
 
 Callers = frozenset[Caller]
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
-ByPolicyAndPlace = dict[tuple[DestinationPolicy | None, str], list[Resource]]
+ByPolicyAndPlace = dict[tuple[DestinationPolicy | None, Standpoint], list[Resource]]
 _HostKey = tuple[int, Callers, Ref | None]
 _RoutesKey = tuple[int, str, Callers, Reach]
 _MOST_LISTENERS = 20_000
@@ -144,11 +145,11 @@ class Shared:
         return known[policy]
 
     def endpoints(
-        self, service: Service, policy: DestinationPolicy | None, locality: str
+        self, service: Service, policy: DestinationPolicy | None, caller: Standpoint
     ) -> list[Resource]:
-        """The endpoints of those clusters, as seen from a locality where a rule makes a difference."""
+        """The endpoints of those clusters, as a caller sees them where a rule makes a difference."""
         known = self._endpoints.setdefault(service.host, {})
-        key = (policy, locality if policy is not None else "")
+        key = (policy, caller if policy is not None else NOWHERE)
         if key not in known:
             ports = self.registry.endpoints.get(service.host, {})
             known[key] = endpoints.service_endpoints(service, ports, policy, key[1])
@@ -284,6 +285,11 @@ class Targets:
         policy = self._registry.policy(service.namespace, host)
         balancer = traffic_of(policy, port, destination.subset).balancer
         return balancer.consistent_hash if balancer is not None else None
+
+    def lasting(self, destination: Destination, client: str) -> Lasting:
+        """What holds for connections to it of a namespace's proxies."""
+        host, port = self._place(destination)
+        return traffic_of(self._registry.policy(client, host), port, destination.subset).lasting
 
     def _place(self, destination: Destination) -> tuple[str, int]:
         host = self._registry.canonical(destination.host)

@@ -7,121 +7,25 @@ made once in a `Scope`. Knows nothing of connections or of what a proxy already 
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Mapping
-from typing import NamedTuple
 
 from rollout.mesh.model.dirty import Dirty
 from rollout.mesh.model.fault import LeasedFault
 from rollout.mesh.model.peers import MutualTLS, PeerModes
 from rollout.mesh.model.problem import Problem
 from rollout.mesh.model.proxy import Proxy, ProxyType
-from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.model.service import Service
 from rollout.mesh.model.telemetry import Mode, Reporter
-from rollout.mesh.model.traffic import DestinationPolicy
-from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names, ondemand
+from rollout.mesh.translate import clusters, gateways, leasedfaults, listeners, names
+from rollout.mesh.translate.crossing import Admitted, Crossing
 from rollout.mesh.translate.gatewaylisteners import PortListener
 from rollout.mesh.translate.gatewayroutes import port_routes
 from rollout.mesh.translate.outbound import outbound_listeners
 from rollout.mesh.translate.porthosts import HostsOfPorts
 from rollout.mesh.translate.resource import Resource, replace
 from rollout.mesh.translate.routes import empty_configuration
+from rollout.mesh.translate.scope import Changed, Place, Scope, place_of
 from rollout.mesh.translate.shared import Shared
-from rollout.mesh.translate.tls import client_keys
 from rollout.mesh.translate.tracing import reachable
-
-Changed = dict[str, set[str]]
-"""Names of resources that came, changed or went, by type."""
-
-
-class Place(NamedTuple):
-    """From where the mesh is seen: a namespace and a locality, by gateways at the `edge`, as far as a Sidecar reaches."""
-
-    namespace: str
-    locality: str
-    edge: bool
-    reach: Reach
-
-
-class Scope:
-    """Clusters and endpoints as seen from a place; `lazy` are the clusters that are told on demand."""
-
-    def __init__(self, place: Place, shared: Shared) -> None:
-        self._namespace, self._locality = place.namespace, place.locality
-        self._edge, self._reach = place.edge, place.reach
-        self._shared = shared
-        self._rules: dict[str, DestinationPolicy] = {}
-        self._names: dict[str, tuple[str, ...]] = {}
-        self.clusters: dict[str, Resource] = {}
-        self.endpoints: dict[str, Resource] = {}
-        self.lazy: set[str] = set()
-        self.update(shared.registry.services)
-
-    def update(self, hosts: Iterable[str]) -> Changed:
-        """Makes the clusters and endpoints of these hosts again."""
-        found: Changed = {names.CLUSTER: set(), names.ENDPOINTS: set()}
-        for host in hosts:
-            service = self._shared.registry.services.get(host)
-            made: list[Resource] = []
-            ready: list[Resource] = []
-            if service is not None and self._sees(service):
-                policy = self._policy(host)
-                made = self._shared.clusters(service, policy)
-                ready = self._shared.endpoints(service, policy, self._locality)
-            known = self._names.pop(host, ())
-            found[names.CLUSTER] |= replace(self.clusters, known, made)
-            found[names.ENDPOINTS] |= replace(self.endpoints, known, ready)
-            if made:
-                self._names[host] = tuple(resource.name for resource in made)
-            if self._reach.on_demand:
-                found[names.CLUSTER] |= self._defer(service, known, self._names.get(host, ()))
-        return found
-
-    def _defer(
-        self, service: Service | None, before: Iterable[str], now: Iterable[str]
-    ) -> set[str]:
-        """Notes which of a service's clusters can wait; answers those that could before and cannot any more."""
-        ports = ondemand.waitable(self._shared.registry, service) if service else frozenset[int]()
-        lazy = {name for name in now if int(name.split("|")[1]) in ports}
-        waited = self.lazy.intersection(before)
-        self.lazy -= waited
-        self.lazy |= lazy
-        return waited - lazy
-
-    def refresh(self, hosts: set[str], destinations: Iterable[str]) -> Changed:
-        """Takes up what changed of these hosts, and that routes lead elsewhere than before."""
-        if not self._reach.unlimited or self._reach.on_demand:
-            hosts = hosts | set(map(self._shared.registry.canonical, destinations))
-        return self.update(hosts)
-
-    def _sees(self, service: Service) -> bool:
-        registry = self._shared.registry
-        return service.seen_from(self._namespace) and registry.reaches(self._reach, service)
-
-    def _policy(self, host: str) -> DestinationPolicy | None:
-        found = self._shared.registry.policy(self._namespace, host)
-        self._rules.pop(host, None)
-        if found is None or not found.credentials():
-            return found
-        if not self._edge:
-            return found.without_credentials()
-        self._rules[host] = found
-        return found
-
-    def keys(self) -> tuple[list[Resource], list[Problem]]:
-        """What TLS towards services needs, by the rules that name Secrets."""
-        made: dict[str, Resource] = {}
-        problems: set[Problem] = set()
-        for rule in self._rules.values():
-            for given in rule.credentials():
-                found = client_keys(given, self._namespace, self._shared.registry)
-                reason = found if isinstance(found, str) else found.warning
-                if reason:
-                    field = "spec.trafficPolicy.tls.credentialName"
-                    problems.add(Problem(rule.ref, field, reason, "create or correct the Secret"))
-                if not isinstance(found, str):
-                    made |= {resource.name: resource for resource in found.resources}
-        return list(made.values()), sorted(problems)
 
 
 class View:
@@ -132,6 +36,11 @@ class View:
         self._scope, self._shared = scope, shared
         own = {resource.name: resource for resource in self._fixed_clusters()}
         self._clusters = scope.clusters | own
+        router = proxy.type is ProxyType.ROUTER
+        self._endpoints = dict(scope.endpoints) if router else scope.endpoints
+        self._crossing = Crossing(
+            shared.registry, proxy.namespace, scope.standpoint, self._clusters, self._endpoints
+        )
         self._listeners: dict[str, Resource] = {}
         self._routes: dict[str, Resource] = {}
         self._hosts = HostsOfPorts()
@@ -150,7 +59,7 @@ class View:
         """By type and name."""
         return {
             names.CLUSTER: self._clusters,
-            names.ENDPOINTS: self._scope.endpoints,
+            names.ENDPOINTS: self._endpoints,
             names.LISTENER: self._listeners,
             names.ROUTES: self._routes,
             names.VIRTUAL_HOST: self._hosts.resources,
@@ -163,24 +72,33 @@ class View:
         """Clusters that are told when the proxy asks for them."""
         return self._scope.lazy
 
-    def update_clusters(self, changed: Iterable[str]) -> None:
-        """Takes over what changed in the scope."""
-        for name in changed:
-            if (resource := self._scope.clusters.get(name)) is not None:
-                self._clusters[name] = resource
-            else:
-                self._clusters.pop(name, None)
+    def take_over(self, changed: Changed, hosts: Iterable[str]) -> Changed:
+        """Takes over what changed in the scope, of these hosts; answers what changed here besides."""
+        _copy(changed[names.CLUSTER], self._scope.clusters, self._clusters)
+        if self.proxy.type is ProxyType.SIDECAR:
+            return {}
+        _copy(changed[names.ENDPOINTS], self._scope.endpoints, self._endpoints)
+        return self._crossing.update(hosts)
 
     def update_listeners(self) -> Changed:
-        """Makes the listeners, and the keys that they name, again; answers those that differ."""
+        """Makes the listeners, and what they name of their own, again; answers what differs."""
+        found: Changed = {}
         if self.proxy.type is ProxyType.SIDECAR:
             made, secrets = self._sidecar_listeners(), list[Resource]()
         else:
+            found = self._crossing.admit(self._admitted())
             made, secrets = self._router_listeners()
-        return {
+        return found | {
             names.LISTENER: replace(self._listeners, tuple(self._listeners), made),
             names.SECRET: replace(self._secrets, tuple(self._secrets), secrets),
         }
+
+    def _admitted(self) -> Admitted:
+        """What connections may ask for by the names of the mesh's clusters."""
+        if self._shared.registry.mutual_tls is MutualTLS.NONE:
+            return frozenset()
+        servers = (each for port in self._bound_ports()[0] for each in port.servers)
+        return frozenset[tuple[str, str]]().union(*(s.admitted for s in servers if s.crosses))
 
     def outdated(self) -> bool:
         """Whether services came or went so that a sidecar needs other listeners, those for opaque connections apart."""
@@ -280,8 +198,19 @@ class View:
         ]
 
 
-def _place(proxy: Proxy) -> Place:
-    return Place(proxy.namespace, proxy.locality, proxy.type is ProxyType.ROUTER, proxy.reach)
+def _copy(
+    changed: Iterable[str], source: Mapping[str, Resource], known: dict[str, Resource]
+) -> None:
+    for name in changed:
+        if (resource := source.get(name)) is not None:
+            known[name] = resource
+        else:
+            known.pop(name, None)
+
+
+def _add(changed: Changed, more: Changed) -> None:
+    for kind, each in more.items():
+        changed.setdefault(kind, set()).update(each)
 
 
 class Views:
@@ -297,7 +226,7 @@ class Views:
     def view(self, proxy: Proxy) -> View:
         """The view of a proxy, made when first asked for. Changes pending in the registry must have been taken up."""
         if proxy not in self._views:
-            place = _place(proxy)
+            place = place_of(proxy)
             scope = self._scopes.get(place)
             if scope is None:
                 scope = self._scopes[place] = Scope(place, self._shared)
@@ -308,7 +237,7 @@ class Views:
     def retain(self, proxies: set[Proxy]) -> None:
         """Drops the views that no proxy has any more."""
         self._views = {proxy: view for proxy, view in self._views.items() if proxy in proxies}
-        places = set(map(_place, self._views))
+        places = set(map(place_of, self._views))
         self._scopes = {place: s for place, s in self._scopes.items() if place in places}
         self._shared.retain({place.reach for place in places})
 
@@ -334,17 +263,17 @@ class Views:
         }
         found: dict[Proxy, Changed] = {}
         for proxy, view in self._views.items():
-            scope = scopes[_place(proxy)]
+            scope = scopes[place_of(proxy)]
             changed = {kind: set(each) for kind, each in scope.items()}
-            view.update_clusters(changed[names.CLUSTER])
+            _add(changed, view.take_over(changed, hosts))
             router = proxy.type is ProxyType.ROUTER
             edge = bool(dirty.services or dirty.gateways or dirty.credentials or dirty.policies)
             inside = bool(dirty.opaque or dirty.connections or dirty.peers)
             touched = edge if router else inside or (bool(dirty.services) and view.outdated())
             if touched or dirty.telemetry:
-                changed |= view.update_listeners()
+                _add(changed, view.update_listeners())
             if ports or (router and dirty.gateways):
-                changed |= view.update_routes(ports, routed)
+                _add(changed, view.update_routes(ports, routed))
             changed = {kind: each for kind, each in changed.items() if each}
             if changed:
                 found[proxy] = changed

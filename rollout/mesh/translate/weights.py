@@ -8,7 +8,7 @@ from envoy.config.route.v3 import route_components_pb2 as rc
 from google.protobuf import wrappers_pb2
 
 from rollout.mesh.model.routing import Destination, WeightedDestination
-from rollout.mesh.model.traffic import ConsistentHash
+from rollout.mesh.model.traffic import ConsistentHash, Lasting
 from rollout.mesh.translate.balancers import hash_policy
 from rollout.mesh.translate.headers import authority, edit_headers
 
@@ -27,6 +27,10 @@ class ClusterOf(Protocol):
 
     def hash_of(self, destination: Destination) -> ConsistentHash | None:
         """The key."""
+        ...
+
+    def lasting(self, destination: Destination, client: str) -> Lasting:
+        """What holds for connections to it of a namespace's proxies."""
         ...
 
 

@@ -9,7 +9,7 @@ import pytest
 from rollout.mesh.ingest.proxies import proxy
 from rollout.mesh.model.service import Endpoint
 from rollout.mesh.model.traffic import LoadBalancer, LocalityRules, OutlierDetection, TrafficPolicy
-from rollout.mesh.translate.localities import groups
+from rollout.mesh.translate.localities import Standpoint, groups
 from tests.meshworld import World
 
 PLACES = ("a/1/x", "a/1/y", "a/2/x", "b/1/x", "c/1/x", "")
@@ -55,13 +55,76 @@ TABLE: dict[str, tuple[TrafficPolicy, str, dict[str, tuple[int, int]]]] = {
 @pytest.mark.parametrize("case", TABLE)
 def test_groups(case: str) -> None:
     policy, caller, wanted = TABLE[case]
-    found = groups(READY, policy, caller)
+    found = groups(READY, policy, Standpoint(caller))
     assert {each.locality: (each.priority, each.weight) for each in found} == wanted
     assert [each.priority for each in found] == sorted(each.priority for each in found)
 
 
 def test_nothing_is_ready() -> None:
-    assert groups((), traffic(), "a/1/x") == []
+    assert groups((), traffic(), Standpoint("a/1/x")) == []
+
+
+REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+LABELS: tuple[dict[str, str], ...] = (
+    {"v": "1", "tier": "a"},
+    {"v": "1"},
+    {"v": "2", "tier": "a"},
+    {},
+)
+LABELLED = tuple(
+    Endpoint(address=f"10.0.0.{i}", port=80, locality="a/1/x", labels=frozenset(labels.items()))
+    for i, labels in enumerate(LABELS)
+)
+COMPARED: dict[str, tuple[tuple[tuple[str, str | None], ...], dict[str, str], list[int]]] = {
+    "the caller's value": ((("v", None),), {"v": "1"}, [0, 0, 1, 1]),
+    "a value that is named": ((("v", "2"),), {"v": "1"}, [1, 1, 0, 1]),
+    "only from the first on": ((("v", None), ("tier", None)), {"v": "1", "tier": "a"}, [0, 1, 2, 2]),
+    "nothing on both sides": ((("none", None), ("v", None)), {"v": "2"}, [1, 1, 0, 1]),
+    "the caller has nothing": ((("v", None),), {}, [1, 1, 1, 0]),
+    "the place first": (((REGION, None), (ZONE, "2"), ("v", None)), {"v": "1"}, [0, 0, 0, 0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", COMPARED)
+def test_the_more_labels_are_alike_the_nearer(case: str) -> None:
+    priority, labels, wanted = COMPARED[case]
+    caller = Standpoint("a/9", frozenset(labels.items()))
+    found = groups(LABELLED, traffic(priority=priority), caller)
+    places = {e.address: group.priority for group in found for e in group.endpoints}
+    assert [places[each.address] for each in LABELLED] == wanted
+    assert [each.priority for each in found] == sorted(each.priority for each in found)
+    (all_alike,) = groups(LABELLED, traffic(priority=priority, outlier=None), caller)
+    assert all_alike.priority == 0
+
+
+def test_proxies_are_told_apart_by_the_labels_that_rules_compare() -> None:
+    rule = {
+        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+        "metadata": {"namespace": "shop", "name": "db"},
+        "spec": {"host": "db", "trafficPolicy": {
+            "outlierDetection": {},
+            "loadBalancer": {"localityLbSetting": {"failoverPriority": [REGION, "tier", "v=2"]}},
+        }},
+    }  # fmt: skip
+    world = World()
+
+    def near() -> frozenset[tuple[str, str]]:
+        labels = {"tier": "a", "v": "1", "app": "web"}
+        return world.proxy("sidecar", "shop", "web", labels).near
+
+    assert not near()
+    world.registry.drain()
+    world.put(rule)
+    assert world.problems() == []
+    assert world.registry.drain().places
+    assert near() == {("tier", "a")}
+    world.put({**rule, "metadata": {"namespace": "shop", "name": "other"}})
+    assert not world.registry.drain().places
+    world.remove(rule)
+    assert near() == {("tier", "a")}
+    world.feed.routing("DestinationRule", "shop", "other", None)
+    assert world.registry.drain().places
+    assert not near()
 
 
 def node(name: str, zone: str) -> dict[str, Any]:

@@ -98,3 +98,94 @@ def test_certificates_carry_one_of_its_names(mode: str) -> None:
 def test_what_is_not_acted_upon_is_said(spec: Json, field: str) -> None:
     (problem,) = World([entry(**spec)]).problems()
     assert problem.field == field
+
+
+def machine(name: str = "vm", **spec: Any) -> Json:
+    given = {"address": "192.0.2.1", "labels": {"app": "db"}, **spec}
+    return {
+        "apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+        "metadata": {"namespace": "shop", "name": name}, "spec": given,
+    }  # fmt: skip
+
+
+SELECTING = entry(workloadSelector={"labels": {"app": "db"}}, location="MESH_INTERNAL")
+
+
+def test_workload_entries_come_and_go_beside_pods() -> None:
+    world = World([SELECTING, pod("one", "10.0.0.1", app="db"), machine()])
+    assert addresses(world) == {"10.0.0.1:8080": 1, "192.0.2.1:8080": 1}
+    world.put(machine(ports={"http": 81}, weight=4))
+    assert addresses(world) == {"10.0.0.1:8080": 1, "192.0.2.1:81": 4}
+    world.put(machine(labels={"app": "other"}))
+    assert addresses(world) == {"10.0.0.1:8080": 1}
+    world.put(machine())
+    world.remove(machine())
+    assert addresses(world) == {"10.0.0.1:8080": 1}
+    assert world.problems() == []
+
+
+def test_a_service_selects_workload_entries_too() -> None:
+    spec = {"selector": {"app": "db"}, "ports": [{"name": "http", "port": 80, "targetPort": "web"}]}
+    world = World(
+        [
+            machine(), machine("named", address="192.0.2.2", ports={"web": 81}),
+            {"kind": "Service", "metadata": {"namespace": "shop", "name": "db"}, "spec": spec},
+        ]
+    )  # fmt: skip
+
+    def ready() -> list[str]:
+        world.feed.flush()
+        known = world.registry.endpoints.get("db.shop.svc.cluster.local", {})
+        return [f"{each.address}:{each.port}" for each in known.get(80, ())]
+
+    assert ready() == ["192.0.2.2:81"], "a port's name is resolved by the entry alone"
+    world.put(machine(ports={"http": 8080}))
+    assert ready() == ["192.0.2.1:8080", "192.0.2.2:81"]
+    world.remove(machine("named"))
+    assert ready() == ["192.0.2.1:8080"]
+
+
+UNUSABLE: dict[str, tuple[Json, str]] = {
+    "a name": ({"address": "vm.example.com"}, "spec.address"),
+    "a socket": ({"address": "unix:///run/vm"}, "spec.address"),
+    "a network": ({"network": "away"}, "spec.network"),
+    "something new": ({"shoeSize": 44}, "spec.shoeSize"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_what_of_a_workload_entry_is_not_acted_upon_is_said(case: str) -> None:
+    spec, field = UNUSABLE[case]
+    (problem,) = World([machine(**spec)]).problems()
+    assert (problem.ref.kind, problem.field) == ("WorkloadEntry", field)
+
+
+@pytest.mark.parametrize("selected", [True, False], ids=["selected", "the entry's own"])
+def test_an_endpoint_with_an_account_takes_mutual_tls_unless_a_policy_says_otherwise(
+    selected: bool,
+) -> None:
+    written = {"address": "192.0.2.1", "serviceAccount": "db"}
+    objects = [SELECTING, machine(**written)]
+    if not selected:
+        objects = [entry(endpoints=[written], location="MESH_INTERNAL")]
+    world = World(objects, mutual_tls=MutualTLS.AUTO)
+
+    def identities() -> set[str]:
+        world.feed.flush()
+        return {each.identity for each in world.registry.endpoints["db.example.com"][80]}
+
+    assert identities() == {"spiffe://cluster.local/ns/shop/sa/db"}
+    policy = {
+        "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+        "metadata": {"namespace": "shop", "name": "default"}, "spec": {"mtls": {"mode": "DISABLE"}},
+    }  # fmt: skip
+    world.put(policy)
+    assert identities() == {""}
+    world.remove(policy)
+    assert identities() == {"spiffe://cluster.local/ns/shop/sa/db"}
+
+
+def test_an_account_outside_of_the_mesh_is_said_to_have_no_effect() -> None:
+    endpoint = {"address": "192.0.2.1", "serviceAccount": "db"}
+    (problem,) = World([entry(endpoints=[endpoint])]).problems()
+    assert problem.field == "spec.endpoints[0].serviceAccount"
