@@ -121,7 +121,11 @@ class GatewayKeeper:
                 yield KUBERNETES_GATEWAY, obj, status
         for kind in (HTTP_ROUTE, GRPC_ROUTE):
             for obj in self._stores[kind].list():
-                parents = outcome.route_statuses.get(_ref(kind.kind, obj), ())
+                ref = _ref(kind.kind, obj)
+                parents = outcome.route_statuses.get(ref, ())
+                if ref in refused:
+                    reason = "; ".join(each.reason for each in refused[ref])
+                    parents = tuple(each.refused(reason) for each in parents)
                 if status := statuses.route_status(obj, parents, now):
                     yield kind, obj, status
 

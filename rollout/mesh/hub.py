@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
+from rollout.mesh.culprits import culprits
 from rollout.mesh.ingest.feed import Feed
-from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.proxies import pod_key, proxy
 from rollout.mesh.ingest.services import PodOf
 from rollout.mesh.metrics import Metrics, short
@@ -29,18 +29,6 @@ from rollout.mesh.xds.server import Connection
 from rollout.mesh.xds.wire import Codec, Response
 
 log = structlog.get_logger(__name__)
-
-_CULPRITS: dict[str, frozenset[str]] = {
-    "cds": frozenset({"DestinationRule"}),
-    "eds": frozenset({"DestinationRule"}),
-    "lds": frozenset({"Gateway", GATEWAY, "VirtualService", "Sidecar", "Telemetry"}),
-    "sds": frozenset({"Gateway", GATEWAY}),
-    "rds": frozenset({"VirtualService", "Gateway", GATEWAY, "DestinationRule"}),
-    "vhds": frozenset({"VirtualService", "DestinationRule"}),
-    "ecds": frozenset(),
-    "other": frozenset(),
-}
-
 
 _MOST_SUSPECTS = 1_000
 
@@ -196,15 +184,17 @@ class Hub:
                 self._switch(connection, who)
 
     def refusals(self) -> dict[Ref, tuple[Problem, ...]]:
-        """What proxies refuse now, as problems of the objects that it may come from.
-
-        Those are of the kind that makes such resources, and changed since the proxy last had taken everything.
-        """
+        """What proxies refuse now, as problems of the objects that it may come from."""
         found: dict[Ref, set[Problem]] = {}
         for client in self.clients.values():
             for rejection in client.rejections.values():
-                kinds = _CULPRITS[short(rejection.type_url)]
-                for ref in (each for each in client.suspects if each.kind in kinds):
+                for ref in culprits(
+                    rejection.type_url,
+                    rejection.name,
+                    client.suspects,
+                    self._registry,
+                    self._feed.gateway_api.routes_to,
+                ):
                     reason = f"proxies refuse {rejection.name} with it and keep the last good one"
                     problem = Problem(ref, "spec", f"{reason}: {rejection.error}", "correct it")
                     found.setdefault(ref, set()).add(problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,9 @@ import pytest
 from rollout.api.kinds import GRPC_ROUTE, HTTP_ROUTE, SERVICE, VIRTUAL_SERVICE, Kind
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
+from rollout.mesh.controlplane import ControlPlane
+from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.routing import Match, MatchKind, StringMatch
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.gatewayapi import install_gateway_api
@@ -26,6 +29,7 @@ from tests.waiting import until
 class Scene:
     client: Client
     namespace: str
+    plane: ControlPlane
     pod: pods.Pod
 
     async def reaches(self, name: str, path: str, wanted: str) -> bool:
@@ -65,6 +69,7 @@ async def scene(
         yield Scene(
             client,
             namespace,
+            plane,
             await stack.enter_async_context(
                 pods.pod(tmp_path, plane.port, namespace=namespace, name="app-main", labels={})
             ),
@@ -114,3 +119,63 @@ async def test_grpc_routes_are_told_too(scene: Scene) -> None:
     await until(partial(scene.reaches, "one", "/shop.Catalog/Get", "two"), "calls are routed")
     await until(partial(scene.told, GRPC_ROUTE, "one", "Accepted", "ResolvedRefs"), "it is said")
     assert await scene.reaches("one", "/shop.Catalog/List", "404")
+
+
+BAD = Match(uri=StringMatch(MatchKind.REGEX, "(?=no-lookahead-in-re2)"))
+"""Reading it would have refused it: what follows is what becomes of what slips through."""
+
+
+def spoil(scene: Scene, table: Ref, culprit: Ref) -> None:
+    """Puts a condition that Envoy refuses into a table, as if it came from an object."""
+    registry = scene.plane.registry
+    good = registry.tables[table]
+    bad = replace(good.routes[0], matches=(BAD,))
+    registry.set_table(table, replace(good, routes=(bad, *good.routes)))
+    registry.note(culprit)
+    scene.plane.hub.push()
+
+
+@pods.requires
+async def test_what_a_sidecar_refuses_is_said_of_the_route(scene: Scene) -> None:
+    await create(scene.client, HTTP_ROUTE, scene.namespace, route("two"))
+    await until(partial(scene.reaches, "one", "/", "two"), "requests are routed")
+    culprit = Ref("HTTPRoute", scene.namespace, "one")
+    spoil(scene, Ref("Service", scene.namespace, "one"), culprit)
+    refused = partial(scene.told, HTTP_ROUTE, "one", "!UnsupportedValue", "ResolvedRefs")
+    await until(refused, "the refusal is said")
+    assert "lookahead" in await scene.remark("one")
+    assert await scene.reaches("one", "/", "two"), "the last good one stays"
+
+    spec = route("one")["spec"]
+    await scene.client.patch(HTTP_ROUTE, scene.namespace, "one", {"spec": spec})
+    await until(partial(scene.reaches, "one", "/", "one"), "a correction is taken")
+    await until(partial(scene.told, HTTP_ROUTE, "one", "Accepted", "ResolvedRefs"), "which is said")
+
+
+@pods.requires
+async def test_what_a_sidecar_refuses_is_said_of_the_virtual_service(scene: Scene) -> None:
+    for name, hosts in (("one", ["one"]), ("innocent", ["two"])):
+        spec = {"hosts": hosts, "http": [{"route": [{"destination": {"host": "two"}}]}]}
+        await create(scene.client, VIRTUAL_SERVICE, scene.namespace,
+                     {"metadata": {"name": name}, "spec": spec})  # fmt: skip
+    await until(partial(scene.reaches, "one", "/", "two"), "requests are routed")
+    culprit = Ref("VirtualService", scene.namespace, "one")
+    scene.plane.registry.note(Ref("VirtualService", scene.namespace, "innocent"))
+    spoil(scene, culprit, culprit)
+
+    async def message(name: str) -> str:
+        found = await scene.client.get(VIRTUAL_SERVICE, scene.namespace, name)
+        return "".join(c["message"] for c in (found.get("status") or {}).get("conditions") or ())
+
+    said = await until(partial(message, "one"), "the refusal is said")
+    assert f"proxies refuse 80/one.{scene.namespace}.svc.cluster.local" in said
+    assert await message("innocent") == ""
+    assert await scene.reaches("one", "/", "two"), "the last good one stays"
+    patch = {"spec": {"http": [{"route": [{"destination": {"host": "one"}}]}]}}
+    await scene.client.patch(VIRTUAL_SERVICE, scene.namespace, "one", patch)
+    await until(partial(scene.reaches, "one", "/", "one"), "a correction is taken")
+
+    async def forgiven() -> bool:
+        return not await message("one")
+
+    await until(forgiven, "which is said")

@@ -58,6 +58,7 @@ class GatewayFeed:
         if model is ReferenceGrant:
             self._objects.readings.clear()
         self.unreadable.pop(ref, None)
+        self._registry.note(ref)
         self._stale = True
         if obj is None:
             return
@@ -65,6 +66,14 @@ class GatewayFeed:
             held[ref] = model.parse(obj)
         except InvalidObject as invalid:
             self.unreadable[ref] = str(invalid)
+
+    def routes_to(self, host: str) -> set[Ref]:
+        """The routes that have the Service of a host as parent."""
+        return {
+            Ref(route.KIND.kind, route.namespace, route.name)
+            for route in self._objects.routes
+            if host in hosts_of(route.namespace, route.spec.parent_refs)
+        }
 
     def namespace(self, name: str, labels: Mapping[str, str] | None) -> None:
         """A namespace came, its labels changed, or (None) it went."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from rollout.api.gatewayapi.references import ParentReference
-from rollout.mesh.ingest.gatewayapi.conditions import Condition, not_programmed
+from rollout.mesh.ingest.gatewayapi.conditions import Condition, not_accepted, not_programmed
 from rollout.mesh.model.gateway import Gateway
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.routing import RouteTable
@@ -57,6 +57,11 @@ class ParentStatus:
     generation: int
     parent: ParentReference
     conditions: tuple[Condition, ...]
+
+    def refused(self, reason: str) -> ParentStatus:
+        """The same while proxies refuse some of it and keep what they had."""
+        kept = (each for each in self.conditions if each.type != "Accepted")
+        return replace(self, conditions=(not_accepted("UnsupportedValue", reason), *kept))
 
 
 @dataclass(slots=True, kw_only=True)
