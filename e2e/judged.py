@@ -82,10 +82,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Judged:
-    """The example in a namespace of its own."""
+    """An example in a namespace of its own."""
 
     lab: Lab
     namespace: str = "judge"
+    example: str = "judge.yaml"
 
     def deploy(self, **analysis: Any) -> None:
         """The application at its good version, and its Canary, until it is initialized and answers."""
@@ -97,7 +98,7 @@ class Judged:
         app = (ROOT / "e2e" / "echo.yaml").read_text().replace("ROLLOUT", image)
         self.run("apply", "-f", "-", stdin=app)
         self.run("rollout", "status", "deployment/echo", "--timeout=90s")
-        self.run("apply", "-f", str(EXAMPLES / "judge.yaml"))
+        self.run("apply", "-f", str(EXAMPLES / self.example))
         if analysis:
             self.run(
                 "patch", "canary", "echo", "--type=merge",

@@ -8,16 +8,26 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.judged import Judged, calling
+from e2e.kubectl import until
 from e2e.lab import Lab
 
 pytestmark = pytest.mark.alone
 
 RATE = 100
+WEIGHTS = "custom-columns=WEIGHTS:.spec.http[0].route[*].weight"
 
 
 @pytest.fixture
 def judged(cluster: Lab) -> Iterator[Judged]:
     found = Judged(cluster)
+    found.deploy()
+    yield found
+    found.remove()
+
+
+@pytest.fixture
+def afresh(cluster: Lab) -> Iterator[Judged]:
+    found = Judged(cluster, namespace="judge-fresh", example="judge-fresh.yaml")
     found.deploy()
     yield found
     found.remove()
@@ -50,3 +60,30 @@ def test_a_good_version_is_promoted_as_soon_as_it_is_shown_not_worse(judged: Jud
     assert conditions["Judged"]["reason"] == "NotWorse"
     assert "not worse" in outcome.message
     judged.run("rollout", "status", "deployment/echo-primary", "--timeout=10s")
+
+
+def test_fresh_pods_of_the_old_version_are_compared_with_and_go(afresh: Judged) -> None:
+    with calling(RATE) as calls:
+        watched = ("virtualservice", "echo", "-n", afresh.namespace, "-o", WEIGHTS)
+        with afresh.lab.kubectl.watch(*watched) as routes:
+            outcome = afresh.roll_out("size=7", calls)
+        assert (outcome.phase, outcome.bad) == ("Succeeded", 0), outcome
+        seen = [line.split()[0] for line in routes.lines[1:]]
+        assert seen == ["100,0", "80,10,10", "90,10", "100,0"], routes.lines
+        metrics = {each["name"]: each for each in afresh.status()["judge"]["metrics"]}
+        bad, _, requests = metrics["request-success-rate"]["baseline"].partition(" of ")
+        assert bad == "0", metrics
+        assert int(requests) > 100, "the baseline's own proxies counted them"
+        assert left(afresh) == []
+        outcome = afresh.roll_out("status=500:5", calls)
+    assert (outcome.phase, outcome.verdict) == ("Failed", "Worse"), outcome
+    assert ", baseline " in outcome.message
+    assert outcome.bad < 40, outcome
+    until("the baseline to be gone", lambda: not left(afresh), timeout=30)
+    afresh.run("rollout", "status", "deployment/echo-primary", "--timeout=10s")
+
+
+def left(judged: Judged) -> list[str]:
+    """What there is of a baseline."""
+    found = judged.run("get", "deployments,services,destinationrules", "-o", "name")
+    return [each for each in found.splitlines() if each.endswith("-baseline")]

@@ -118,7 +118,7 @@ def sides(
     """The Services whose requests are faulted, those of the control, and how long ago the control's are counted."""
     service, arm = experiment.spec.target.service, experiment.spec.target.arm
     if arm == "all":
-        both = (service, f"{service}-primary", f"{service}-canary")
+        both = (service, *(f"{service}-{each}" for each in ("primary", "canary", "baseline")))
         begun = experiment.status.started_at or experiment.status.injected_at
         checked = (
             experiment.status.injected_at - begun

@@ -53,7 +53,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class SetRoutes:
-    """Send this share of the traffic to each side; `objects` are the router's writes for it.
+    """Send this share of the traffic to each side, and to the baseline; `objects` are the router's writes for it.
 
     `affinity` are the cookies that the routes hand out, which the status has to keep.
     """
@@ -62,6 +62,7 @@ class SetRoutes:
     canary: int
     objects: tuple[Apply, ...] = field(repr=False)
     affinity: Affinity = field(default_factory=Affinity)
+    baseline: int = 0
 
 
 @dataclass(frozen=True, slots=True)

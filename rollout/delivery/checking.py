@@ -81,23 +81,25 @@ def plan_checks(here: Situation) -> Plan:
     return Plan(checks=tuple(checks))
 
 
-def plan_numbers(here: Situation) -> tuple[Number, ...]:
-    """What the judge asks of both arms, for metrics with a direction. Raises BrokenCheckError."""
+def plan_numbers(here: Situation, reference: str) -> tuple[Number, ...]:
+    """What the judge asks of both arms, for metrics with a direction; `reference` is the workload that the canary is
+    compared with. Raises BrokenCheckError.
+    """
     found = []
     for index, metric in enumerate(here.canary.spec.analysis.metrics):
         path = f"spec.analysis.metrics[{index}]"
         if metric.direction is None:
             continue
-        canary, primary = (
+        canary, other = (
             next(_custom_checks(here, metric, path, _Arm(target, metric.window)))
-            for target in (here.canary.target_name, here.canary.primary_name)
+            for target in (here.canary.target_name, reference)
         )
-        if canary == primary:
+        if canary == other:
             reason = (
                 "the query does not name {{ target }}, so that it cannot be asked of the primary"
             )
             raise BrokenCheckError(canary.field, reason)
-        found.append(Number(metric=metric.name, canary=canary, primary=primary))
+        found.append(Number(metric=metric.name, canary=canary, reference=other))
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from rollout.api.canary import SUPPORTED_PROVIDERS, Canary, Phase, effective, un
 from rollout.api.errors import FieldError, InvalidObject
 from rollout.delivery.actions import Decision, Event, SetRoutes
 from rollout.delivery.phases.announce import announced
+from rollout.delivery.phases.baseline import tidied
 from rollout.delivery.phases.commands import decide_command
 from rollout.delivery.phases.decide_analysis import decide_analysis
 from rollout.delivery.phases.decide_bootstrap import decide_bootstrap
@@ -33,7 +34,7 @@ _DECIDES_EVERYTHING = frozenset(
     {
         *("spec.provider", "spec.routeRef.kind", "spec.service.appProtocol", "spec.service.name"),
         *("spec.targetRef.kind", "spec.targetRef.apiVersion", "spec.analysis.replicaRatio"),
-        *("spec.analysis.judge", "spec.analysis.judge.baseline"),
+        "spec.analysis.judge",
     }
 )
 
@@ -56,7 +57,7 @@ def decide(seen: Snapshot, now: datetime) -> Decision:
     here = _situation(seen, acted_upon, now)
     if isinstance(here, Decision):
         return here
-    decided = take_over(here) or decide_command(here) or _decide_phase(here)
+    decided = tidied(here, take_over(here) or decide_command(here) or _decide_phase(here))
     decision = examined(here, recorded(here, announced(here, _with_cookies(decided))))
     return _with_finalizer(here, _with_notice(seen, decision, ignored, told, now))
 

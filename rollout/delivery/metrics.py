@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from rollout import __version__
 from rollout.api.canary import Canary, Phase, effective
 from rollout.delivery.actions import Decision, SetRoutes
-from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.objects.metadata import baseline_name, primary_name
 from rollout.delivery.refusals import NAMES, Refusal
 from rollout.delivery.snapshot import Snapshot
 from rollout.delivery.status import SETTLED
@@ -80,6 +80,7 @@ class DeliveryMetrics:
         self._using: Counted[Key] = Counted()
         self._namespaces: Counted[str] = Counted()
         self._metrics_of: dict[Key, set[str]] = {}
+        self._baselines: set[Key] = set()
 
     def looked(self, seen: Snapshot, decision: Decision, seconds: float) -> None:
         """One look was taken and its decision carried out."""
@@ -94,6 +95,7 @@ class DeliveryMetrics:
             if isinstance(action, SetRoutes):
                 self._weight.labels(target, key.namespace).set(action.canary)
                 self._weight.labels(primary_name(target), key.namespace).set(action.primary)
+                self._compared(Key(key.namespace, baseline_name(target)), action.baseline)
         if decision.status.phase is not seen.status.phase:
             self._finished(seen, decision.status.phase)
         if decision.refusal is not None and decision.status != seen.status:
@@ -135,6 +137,16 @@ class DeliveryMetrics:
             self._analysis.remove(target.name, target.namespace, metric)
         for workload in (target.name, primary_name(target.name)):
             self._weight.remove(workload, target.namespace)
+        self._compared(Key(key.namespace, baseline_name(target.name)), 0)
+
+    def _compared(self, baseline: Key, weight: int) -> None:
+        """A baseline has this share; there is a series as long as it has one."""
+        if weight:
+            self._baselines.add(baseline)
+            self._weight.labels(baseline.name, baseline.namespace).set(weight)
+        elif baseline in self._baselines:
+            self._baselines.discard(baseline)
+            self._weight.remove(baseline.name, baseline.namespace)
 
     def _count(self, namespace: str, more: int) -> None:
         self._namespaces[namespace] += more

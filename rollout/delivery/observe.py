@@ -25,7 +25,7 @@ from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.experiments import Experiment
 from rollout.delivery.experiments import target_of as experiment_target
 from rollout.delivery.objects.configs import ConfigRef, is_tracked, referenced_configs
-from rollout.delivery.objects.metadata import canary_name, primary_name
+from rollout.delivery.objects.metadata import baseline_name, canary_name, primary_name
 from rollout.delivery.objects.scalers import SCALERS, scaler_of
 from rollout.delivery.routing import router_of
 from rollout.delivery.snapshot import Settings, Snapshot
@@ -41,7 +41,7 @@ _BY_CONFIG = "config"
 _BY_SCALER = "scaler"
 _BY_GOVERNING = "governing"
 _BY_EXPERIMENT = "experiment"
-_SUFFIXES = ("", "-primary", "-canary")
+_SUFFIXES = ("", "-primary", "-canary", "-baseline")
 _GUARDS = frozenset({*SCALERS.values(), POD_DISRUPTION_BUDGET})
 
 
@@ -101,7 +101,7 @@ class Observer:
         if kind == CHAOS_EXPERIMENT:
             return self._tried_by(change)
         if kind in WORKLOADS:
-            names = (key.name, key.name.removesuffix("-primary"))
+            names = {key.name.removesuffix(suffix) for suffix in ("", "-primary", "-baseline")}
             return {each for name in names for each in self._by_target(Key(key.namespace, name))}
         if kind in _GUARDS:
             return self._guarded_by(change) if _says_otherwise(change) else set()
@@ -176,7 +176,7 @@ class Observer:
         namespace = canary["metadata"]["namespace"]
         workloads = target_of(canary).kind
         for target in _target_of(canary):
-            for name in (target.name, primary_name(target.name)):
+            for name in (target.name, primary_name(target.name), baseline_name(target.name)):
                 if (found := self._stores[workloads].get(namespace, name)) is not None:
                     yield workloads, found
                     yield from self._beside(workloads, found)
@@ -189,7 +189,7 @@ class Observer:
         router = router_of(canary, self._settings.mesh_provider)
         for apex in _apex_of(canary):
             for kind in (SERVICE, *(router.kinds() if router else ())):
-                for name in (apex.name, primary_name(apex.name), canary_name(apex.name)):
+                for name in _sides_of(apex.name):
                     if (found := self._stores[kind].get(namespace, name)) is not None:
                         yield kind, found
 
@@ -232,6 +232,11 @@ class Observer:
         others: Iterable[Object] = self._stores[CANARY].by_index(_BY_TARGET, target)
         first = min(others, key=_seniority, default=canary)
         return "" if uid_of(first) == uid_of(canary) else str(first["metadata"]["name"])
+
+
+def _sides_of(apex: str) -> tuple[str, ...]:
+    """The services of a canary, and what else is named after them."""
+    return apex, primary_name(apex), canary_name(apex), baseline_name(apex)
 
 
 def _seniority(canary: Object) -> tuple[str, str]:

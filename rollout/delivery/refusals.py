@@ -31,6 +31,7 @@ class Refusal(Enum):
     PRIMARY_MISSING = auto()
     PRIMARY_NOT_READY = auto()
     CANARY_NOT_READY = auto()
+    BASELINE_NOT_READY = auto()
     WRITE_REFUSED = auto()
     ROUTE_REFUSED = auto()
     METRICS_UNREACHABLE = auto()
@@ -70,6 +71,7 @@ NAMES: Mapping[Refusal, Names] = {
     Refusal.PRIMARY_MISSING: _own("PrimaryMissing", "primary_missing"),
     Refusal.PRIMARY_NOT_READY: _flaggers("PrimaryNotReady", "primary_not_ready"),
     Refusal.CANARY_NOT_READY: _flaggers("CanaryNotReady", "canary_not_ready"),
+    Refusal.BASELINE_NOT_READY: _own("BaselineNotReady", "baseline_not_ready"),
     Refusal.WRITE_REFUSED: _own("WriteRefused", "write_refused"),
     Refusal.ROUTE_REFUSED: _own("RouteRefused", "route_refused"),
     Refusal.METRICS_UNREACHABLE: _flaggers("MetricsUnreachable", "metrics_unreachable"),

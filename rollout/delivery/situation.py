@@ -14,6 +14,7 @@ from rollout.api.kinds import SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, SetRoutes
 from rollout.delivery.affinity import Affinity, affinity
 from rollout.delivery.experiments import Experiment
+from rollout.delivery.objects.baseline import can_serve
 from rollout.delivery.objects.configs import checksums
 from rollout.delivery.objects.services import Side, service, service_name
 from rollout.delivery.podfailure import first_failure
@@ -22,7 +23,7 @@ from rollout.delivery.refusals import BLOCKED, NAMES, Refusal
 from rollout.delivery.revision import has_changed, promotion_id
 from rollout.delivery.routing.router import Router, Split, Weights
 from rollout.delivery.snapshot import Snapshot
-from rollout.delivery.status import PROMOTED, Status, format_time
+from rollout.delivery.status import PROMOTED, UNDER_ANALYSIS, Status, format_time
 from rollout.delivery.targets.target import Label, Patience, Source, Target
 from rollout.kube.objects import Object
 
@@ -54,6 +55,16 @@ class Situation:
         return self.snapshot.primary
 
     @property
+    def baseline(self) -> Object | None:
+        """The fresh baseline, if it is there."""
+        return self.snapshot.baseline
+
+    @property
+    def compares_afresh(self) -> bool:
+        """Whether there is to be a fresh baseline now: while a revision is judged by it."""
+        return self.canary.spec.fresh_baseline and self.status.phase in UNDER_ANALYSIS
+
+    @property
     def target_kind(self) -> Target:
         """What kind of target it is."""
         return self.snapshot.target_kind
@@ -72,6 +83,11 @@ class Situation:
     def primary_name(self) -> str:
         """The primary as events name it."""
         return f"{self.canary.primary_name}.{self.canary.namespace}"
+
+    @property
+    def baseline_words(self) -> str:
+        """The baseline as sentences about its pods name it."""
+        return f"baseline {self.kind.lower()} {self.canary.baseline_name}.{self.canary.namespace}"
 
     @property
     def canary_words(self) -> str:
@@ -182,6 +198,14 @@ class Situation:
             return None
         return self._readiness(self.primary, 100 if threshold is None else threshold)
 
+    @property
+    def baseline_ready(self) -> Readiness | None:
+        """Whether all of the baseline's pods may get traffic, as the canary's; None where there is no baseline."""
+        threshold = self.canary.spec.analysis.canary_ready_threshold
+        if self.baseline is None:
+            return None
+        return self._readiness(self.baseline, 100 if threshold is None else threshold)
+
     def _readiness(self, workload: Object, threshold: int) -> Readiness:
         patience = Patience(
             threshold=threshold,
@@ -196,7 +220,7 @@ class Situation:
         return replace(state, message=f"{state.message}; {why}")
 
     def service(self, side: Side) -> Apply:
-        """One of the three services as it should be."""
+        """One of the services as it should be."""
         observed = self.snapshot.seen(SERVICE, service_name(self.obj, side))
         apex = self.snapshot.seen(SERVICE, service_name(self.obj, Side.APEX))
         return service(self.obj, side, self.label, self.target, observed, apex)
@@ -226,12 +250,15 @@ class Situation:
         return self.router.obstacle(self.obj, self.snapshot.seen)
 
     def set_routes(self, canary: int, *, mirroring: bool = False) -> SetRoutes:
-        """Give the canary this share of the traffic, or copies of it, and the primary the rest."""
-        weights = Weights.of_canary(canary)
+        """Give the canary this share of the traffic, or copies of it, the baseline as much where it can serve, and the
+        primary the rest.
+        """
+        compares = self.compares_afresh and can_serve(self.baseline)
+        weights = Weights.beside_baseline(canary) if compares else Weights.of_canary(canary)
         cookies = self.affinity(canary)
         split = Split(weights=weights, mirroring=mirroring, affinity=cookies)
         objects = self.router.routes(self.obj, self.snapshot.seen, split)
-        return SetRoutes(weights.primary, weights.canary, objects, cookies)
+        return SetRoutes(weights.primary, weights.canary, objects, cookies, weights.baseline)
 
     def affinity(self, canary: int) -> Affinity:
         """Who stays where while the canary has this share."""

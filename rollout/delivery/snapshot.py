@@ -16,7 +16,7 @@ from rollout.api.metrictemplate import MetricTemplate
 from rollout.delivery.experiments import Experiment
 from rollout.delivery.hooks.call import HookCall, Outcome
 from rollout.delivery.objects.configs import ConfigRef
-from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.objects.metadata import baseline_name, primary_name
 from rollout.delivery.status import Status
 from rollout.delivery.targets import target_of
 from rollout.delivery.targets.target import Target
@@ -116,3 +116,8 @@ class Snapshot:
     def primary(self) -> Object | None:
         """The primary."""
         return self.seen(self.target_kind.kind, primary_name(self.target_name))
+
+    @property
+    def baseline(self) -> Object | None:
+        """The fresh baseline, or whatever has its name."""
+        return self.seen(self.target_kind.kind, baseline_name(self.target_name))

@@ -32,12 +32,13 @@ class Number:
 
     metric: str
     canary: Check
-    primary: Check
+    reference: Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is to be watched. The arms are two workloads of one namespace, whose pods' `label` has another value in each.
+    """What is to be watched. The arms are two workloads of one namespace, whose pods' `label` has another value in each: the
+    canary, and the `reference` that it is compared with.
 
     `edges` are those of the latency's buckets, in milliseconds, empty where it is not judged; `address` is the Prometheus
     that is asked where the pods have no proxies.
@@ -46,7 +47,7 @@ class Trial:
     namespace: str
     label: str
     canary: str
-    primary: str
+    reference: str
     workloads: tuple[str, str]
     address: str
     edges: tuple[float, ...] = ()
@@ -64,7 +65,8 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The looks so far that nobody has written down yet, oldest first; `trouble` is why there are no more."""
+    """The looks at one trial so far that nobody has written down yet, oldest first; `trouble` is why there are no more."""
 
     looks: tuple[Observation, ...] = ()
     trouble: str = ""
+    trial: Trial | None = None

@@ -111,13 +111,16 @@ def made(
     image: str = "catalog:1",
     pods: bool = True,
     iterations: int = 0,
+    afresh: bool = False,
 ) -> CanaryView:
-    target, primary = deployment(image), deployment()
+    target, primary, baseline = deployment(image), deployment(), deployment()
     primary["metadata"] = {**primary["metadata"], "name": "catalog-primary"}
-    for each in (target, primary):
+    baseline["metadata"] = {**baseline["metadata"], "name": "catalog-baseline"}
+    for each in (target, primary, baseline):
         each["status"] = {"updatedReplicas": 2, "availableReplicas": 2}
     counted = {"stepWeight": None, "maxWeight": None, "iterations": iterations}
-    release = canary(suspend=suspend, analysis=counted if iterations else {})
+    judge = {"judge": {"method": "sequential", "baseline": "fresh"}} if afresh else {}
+    release = canary(suspend=suspend, analysis=counted if iterations else judge)
     release["status"] = {"lastAppliedSpec": DEPLOYMENTS.revision(target), **status}
     both = {
         "catalog": [
@@ -126,7 +129,10 @@ def made(
         ],
         "catalog-primary": [pod("catalog-primary-a", state=FINE, ready=True)],
     }
-    return view(release, {"catalog": target, "catalog-primary": primary}, both if pods else {})
+    workloads = {"catalog": target, "catalog-primary": primary}
+    if afresh:
+        workloads["catalog-baseline"] = baseline
+    return view(release, workloads, both if pods else {})
 
 
 def of_kind(kind: str, **status: object) -> CanaryView:
@@ -195,6 +201,15 @@ UNDECIDED = judged(
     bound="20",
     more=202,
 )
+COMPARED = judged(
+    "Undecided",
+    UNDECIDED["message"].replace("primary", "baseline"),
+    canary="0 of 138",
+    baseline="1 of 140",
+    evidence="3.4",
+    bound="20",
+    more=202,
+)
 WORSE = judged(
     "Worse",
     FAILURES.format(
@@ -212,6 +227,7 @@ WORSE = judged(
 VIEWS = {
     "held": HELD,
     "judged": made(shown("Progressing", 10, judge=UNDECIDED), pods=False),
+    "judged-afresh": made(shown("Progressing", 10, judge=COMPARED), pods=False, afresh=True),
     "judged-worse": made(shown("Failed", judge=WORSE, history=RUNS[:3]), pods=False),
     "new": made({}, pods=False),
     "paused": made(

@@ -64,9 +64,8 @@ def rendered(name: str) -> str:
             run="",
             step=canary.interval(),
         )
-        split = Split(
-            weights=Weights.of_canary(at.weight), mirroring=at.mirroring, affinity=cookies
-        )
+        weigh = Weights.beside_baseline if canary.spec.fresh_baseline else Weights.of_canary
+        split = Split(weights=weigh(at.weight), mirroring=at.mirroring, affinity=cookies)
         made = IstioRouter().routes(obj, lambda *_: None, split)[-1]
         assert made.kind == VIRTUAL_SERVICE
         _, problems = route_table(VirtualService.parse(made.desired))

@@ -365,6 +365,18 @@ class Analysis(Model):
         elif self.iterations is not None and not self.mirror:
             reason = "needs requests of the same kind for both arms, which blue/green has none of"
             yield Problem("judge", reason, "set mirror, or stepWeight in place of iterations")
+        if self.judge.baseline == "fresh":
+            yield from self._baseline_problems()
+
+    def _baseline_problems(self) -> Iterator[Problem]:
+        """Requests that a baseline would get none of."""
+        for name, given, why in (
+            ("mirror", self.mirror, "copies of requests go to the canary alone"),
+            ("sessionAffinity", self.session_affinity, "nobody stays with the baseline"),
+        ):
+            if given:
+                reason = f"'fresh' excludes {name}: {why}"
+                yield Problem("judge.baseline", reason, f"use primary, or remove {name}")
 
     def _way_problems(self) -> Iterator[Problem]:
         given = [

@@ -45,7 +45,8 @@ class Judge(Model):
     max_duration: PositiveDuration = Field(default_factory=lambda: Duration.parse("10m"))
     """Time that a step may stay undecided."""
     baseline: Literal["primary", "fresh"] = "primary"
-    """With what the canary is compared: the primary as it serves, or fresh pods of its version."""
+    """With what the canary is compared: the primary as it serves, or `T-baseline`, fresh pods of its version that get as
+    many requests as the canary."""
     on_inconclusive: Literal["pause", "promote", "rollback"] = "pause"
     """What becomes of a step that stayed undecided: it waits for more requests or a person, is accepted, or is rolled back."""
 

@@ -41,6 +41,7 @@ Provider = Literal[
 
 _SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _LONGEST_SERVICE_NAME = 63 - len("-primary")
+_LONGEST_WITH_BASELINE = 63 - len("-baseline")
 
 
 class TargetRef(Model):
@@ -188,6 +189,30 @@ class CanarySpec(Model):
         ):
             yield Problem("service.gatewayRefs", f"is required by {self.provider}", "add it")
         yield from self._weights_only_problems()
+        if self.fresh_baseline:
+            yield from self._baseline_problems()
+
+    def _baseline_problems(self) -> Iterator[Problem]:
+        """What a fresh baseline cannot be made of, or cannot get requests from."""
+        field = "analysis.judge.baseline"
+        if self.target_ref.kind != "Deployment":
+            reason = f"'fresh' is for Deployments, not for a {self.target_ref.kind}"
+            yield Problem(field, reason, "use primary")
+        if self.route_ref is not None:
+            reason = (
+                "'fresh' excludes routeRef: of that route, only the weights of two services are set"
+            )
+            yield Problem(field, reason, "use primary, or let the route be generated")
+        if len(self.service_name) > _LONGEST_WITH_BASELINE:
+            reason = f"{self.service_name!r} with -baseline is longer than 63 characters"
+            remedy = f"set service.name to at most {_LONGEST_WITH_BASELINE}, or use primary"
+            yield Problem(field, reason, remedy)
+
+    @property
+    def fresh_baseline(self) -> bool:
+        """Whether the canary is compared with fresh pods of the primary's version."""
+        judge = self.analysis.judge
+        return judge is not None and judge.baseline == "fresh" and not self.skip_analysis
 
     def _weights_only_problems(self) -> Iterator[Problem]:
         """What cannot be had where there is nothing but weights."""
@@ -250,6 +275,11 @@ class Canary(Resource):
     def primary_name(self) -> str:
         """The workload that is generated and serves between two runs."""
         return f"{self.target_name}-primary"
+
+    @property
+    def baseline_name(self) -> str:
+        """The workload with fresh pods of the primary's version, which is there while the canary is compared with it."""
+        return f"{self.target_name}-baseline"
 
     @property
     def service(self) -> CanaryService:

@@ -114,7 +114,9 @@ class JudgedMetric(Model):
     canary: str | None = None
     """Bad requests of the canary's, of all."""
     primary: str | None = None
-    """The same of the primary's."""
+    """The same of the primary's, where the canary is compared with it."""
+    baseline: str | None = None
+    """The same of the fresh baseline's, where the canary is compared with that."""
     evidence: str | None = None
     """The evidence for what is nearest."""
     bound: str | None = None

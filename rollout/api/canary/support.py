@@ -95,7 +95,6 @@ _NOT_YET: tuple[_Row, ...] = (
         f"use provider {ISTIO} or {GATEWAY_API}: nothing else sends both arms the same requests",
         providers=(ISTIO, GATEWAY_API, _EXISTING),
     ),
-    _Row("spec.analysis.judge.baseline", "use primary", ("primary",)),
 )
 
 

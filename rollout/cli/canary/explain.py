@@ -53,6 +53,8 @@ def _progress(view: CanaryView, now: datetime) -> Iterator[str]:
         yield f"Checks made: {view.iterations} of {view.iterations_wanted}; {view.weight}% of the requests are the canary's."
     elif view.steps:
         yield f"The canary gets {view.weight}% of the requests: step {view.step} of {len(view.steps)}, up to {max(view.steps)}%."
+    if view.baseline:
+        yield f"It is compared with fresh pods of the primary's version, {view.target}-baseline, which get {view.baseline}%."
     if view.failed_checks:
         more = max(0, view.threshold - view.failed_checks)
         yield f"Failed checks: {view.failed_checks}; {more} more and it is rolled back."

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from rollout.api.kinds import CANARY, POD, Kind
 from rollout.cli.canary.view import CanaryView, pods_selector, view
 from rollout.cli.errors import CommandFailed
-from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.objects.metadata import baseline_name, primary_name
 from rollout.delivery.targets import target_of
 from rollout.kube.cache import Cache
 from rollout.kube.client import Client
@@ -114,4 +114,6 @@ def _pods_of(workload: Object, pods: Store) -> Objects:
 
 def _workloads_of(canary: Object) -> tuple[str, ...]:
     target = ((canary.get("spec") or {}).get("targetRef") or {}).get("name")
-    return (primary_name(target), target) if isinstance(target, str) and target else ()
+    if not isinstance(target, str) or not target:
+        return ()
+    return primary_name(target), target, baseline_name(target)

@@ -112,7 +112,9 @@ def _facts(view: CanaryView, now: datetime) -> Table:
     if message := view.reason or view.message:
         facts.add_row("Message:", message)
     facts.add_row("Target:", f"{view.kind} {view.target}")
-    weight = f"canary {view.weight}%, primary {100 - view.weight}%"
+    weight = f"canary {view.weight}%, primary {100 - view.weight - view.baseline}%"
+    if view.baseline:
+        weight += f", baseline {view.baseline}%"
     if view.iterations_wanted:
         weight += f"  {bar(view)} check {view.iterations} of {view.iterations_wanted}"
     elif view.steps:
@@ -190,7 +192,7 @@ def _judge_title(judge: JudgeRecord) -> Text:
 def _judged(metric: MetricRecord) -> Text:
     sign = _RULINGS[metric.verdict]
     text = Text.assemble((f"{sign} ", STYLES[sign]), f"{metric.name}  canary {metric.canary}")
-    text.append(f", primary {metric.primary}; evidence {metric.evidence} of {metric.bound}")
+    text.append(f", {metric.reference}; evidence {metric.evidence} of {metric.bound}")
     if metric.verdict is Ruled.UNDECIDED and metric.more:
         text.append(f", about {metric.more} more canary requests", "dim")
     return text

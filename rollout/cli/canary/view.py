@@ -14,11 +14,13 @@ from rollout.api.canary import Canary
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import DAEMON_SET
 from rollout.delivery.judging.record import JudgeRecord
-from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.objects.baseline import can_serve
+from rollout.delivery.objects.metadata import baseline_name, primary_name
 from rollout.delivery.podfailure import failure
 from rollout.delivery.records import CommandRecord, Run, StepRecord, Verdict
 from rollout.delivery.refusals import BLOCKED
-from rollout.delivery.status import SETTLED, Status, parse_time
+from rollout.delivery.routing.router import TOTAL, Weights
+from rollout.delivery.status import SETTLED, UNDER_ANALYSIS, Status, parse_time
 from rollout.delivery.targets import target_of
 from rollout.delivery.targets.target import Target
 from rollout.kube.objects import Object, selector_string
@@ -58,13 +60,16 @@ class WorkloadView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryView:
-    """The whole of it; `noticed` is whether the controller has dealt with the target's present revision."""
+    """The whole of it; `noticed` is whether the controller has dealt with the target's present revision. `baseline` is the share
+    of the requests that a fresh baseline gets.
+    """
 
     namespace: str
     name: str
     phase: str
     weight: int
     promoted: str
+    baseline: int = 0
     message: str = ""
     blocked: str = ""
     invalid: str = ""
@@ -135,11 +140,13 @@ def view(
     found = (workloads or {}).get(target)
     revision = target_of(canary).revision(found) if found else ""
     known = {"", status.last_applied_spec, status.last_promoted_spec}
+    weights = _weights(parsed, status, (workloads or {}).get(baseline_name(target)))
     return CanaryView(
         namespace=metadata["namespace"],
         name=metadata["name"],
         phase=str(status.phase) or NO_PHASE,
         weight=status.canary_weight,
+        baseline=weights.baseline,
         promoted=condition.status if condition else "Unknown",
         message=condition.message if condition else "",
         blocked=blocked.message if blocked else "",
@@ -159,7 +166,7 @@ def view(
         created=parse_time(metadata.get("creationTimestamp")),
         skip_analysis=bool(spec.get("skipAnalysis")),
         metrics=tuple(metric.name for metric in parsed.spec.analysis.metrics) if parsed else (),
-        workloads=_workloads(canary, status, workloads, pods or {}),
+        workloads=_workloads(canary, weights, workloads, pods or {}),
         checks=status.analysis,
         history=status.history,
         command=status.command,
@@ -193,9 +200,17 @@ def pods_selector(workload: Object) -> Object | None:
     return {"matchLabels": selector}
 
 
+def _weights(canary: Canary | None, status: Status, baseline: Object | None) -> Weights:
+    """Who gets how much, as the controller shares it out."""
+    weight = min(max(status.canary_weight, 0), TOTAL)
+    judged = canary is not None and canary.spec.fresh_baseline and status.phase in UNDER_ANALYSIS
+    compared = judged and can_serve(baseline)
+    return Weights.beside_baseline(weight) if compared else Weights.of_canary(weight)
+
+
 def _workloads(
     canary: Object,
-    status: Status,
+    weights: Weights,
     workloads: Mapping[str, Object] | None,
     pods: Mapping[str, Iterable[Object]],
 ) -> tuple[WorkloadView, ...]:
@@ -203,8 +218,13 @@ def _workloads(
     if workloads is None or not target:
         return ()
     sides = (
-        ("primary", primary_name(target), 100 - status.canary_weight),
-        ("canary", target, status.canary_weight),
+        ("primary", primary_name(target), weights.primary),
+        ("canary", target, weights.canary),
+        *(
+            [("baseline", baseline_name(target), weights.baseline)]
+            if baseline_name(target) in workloads
+            else []
+        ),
     )
     return tuple(
         _workload(target_of(canary), role, name, weight, workloads.get(name), pods.get(name, ()))

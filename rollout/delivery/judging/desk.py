@@ -66,7 +66,7 @@ class JudgeDesk:
     def observed(self, key: Key) -> Observed:
         """What was seen of a canary that its status does not have yet."""
         case = self._cases.get(key)
-        return Observed(tuple(case.looks), case.trouble) if case else Observed()
+        return Observed(tuple(case.looks), case.trouble, case.trial) if case else Observed()
 
     def follow(self, key: Key, trial: Trial | None, written: datetime | None) -> None:
         """Watch this trial of the canary's from now on, or none; what is older than `written` is forgotten."""

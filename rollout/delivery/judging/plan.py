@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rollout.api.canary import Canary, CanaryMetric
 from rollout.delivery.checking import metrics_address, plan_numbers
-from rollout.delivery.objects.metadata import primary_name
+from rollout.delivery.objects.metadata import baseline_name, primary_name
 from rollout.delivery.situation import Situation
 from rollout.judge.sequential import Config, Direction, Mean, latency, shared, success_rate
 from rollout.judge.sequential.config import ISTIO_EDGES
@@ -16,19 +18,25 @@ _TICKS_A_BLOCK = {Source.PROXIES: 5}
 
 
 def trial_of(here: Situation) -> Trial:
-    """What is watched. Raises BrokenCheckError for a metric that cannot be asked for."""
+    """What is watched. Raises BrokenCheckError for a metric that cannot be asked for.
+
+    A fresh baseline has requests from the canary's first ones on. How failures cluster, and which latencies are usual, is
+    learnt before: from the primary, whose version it is.
+    """
     canary = here.canary
     label, value = here.label
+    fresh = canary.spec.fresh_baseline and here.status.progress.begun
+    reference = canary.baseline_name if fresh else canary.primary_name
     judged = {metric.name for metric in canary.spec.analysis.metrics}
     return Trial(
         namespace=canary.namespace,
         label=label,
         canary=value,
-        primary=primary_name(value),
-        workloads=(canary.target_name, canary.primary_name),
+        reference=baseline_name(value) if fresh else primary_name(value),
+        workloads=(canary.target_name, reference),
         address=metrics_address(here),
         edges=ISTIO_EDGES if SLOW in judged else (),
-        numbers=plan_numbers(here),
+        numbers=plan_numbers(here, reference),
     )
 
 
@@ -55,7 +63,8 @@ def tests_of(canary: Canary, source: Source) -> tuple[Config, ...]:
             found[metric.name] = Mean(
                 metric=metric.name, direction=direction, alpha=alpha, beta=beta
             )
-    return shared(tuple(found.values()))
+    reference = "baseline" if canary.spec.fresh_baseline else "primary"
+    return shared(tuple(replace(each, reference=reference) for each in found.values()))
 
 
 def _bounds(metric: CanaryMetric, measure: Measure) -> Bounds:

@@ -30,7 +30,7 @@ class ArmPods:
         whole = len({pod.canary for pod in self._known}) == 2
         if whole and self._clock() - self._read < _FRESH_SECONDS:
             return self._known
-        selector = f"{trial.label} in ({trial.canary},{trial.primary})"
+        selector = f"{trial.label} in ({trial.canary},{trial.reference})"
         query = {"labelSelector": selector, "limit": _MOST}
         try:
             path = POD.path(trial.namespace)

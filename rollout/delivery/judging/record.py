@@ -26,17 +26,26 @@ class Ruled(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRecord:
-    """One metric: both arms' counts, the evidence against its bound, and what is missing, as text; `state` is JSON."""
+    """One metric: both arms' counts, the evidence against its bound, and what is missing, as text; `state` is JSON.
+
+    The canary is compared with the primary or with the baseline; the other has no counts.
+    """
 
     name: str
     verdict: Ruled
     message: str = ""
     canary: str = ""
     primary: str = ""
+    baseline: str = ""
     evidence: str = ""
     bound: str = ""
     more: int | None = None
     state: str = ""
+
+    @property
+    def reference(self) -> str:
+        """What the canary was compared with, and its counts."""
+        return f"baseline {self.baseline}" if self.baseline else f"primary {self.primary}"
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> MetricRecord:
@@ -48,6 +57,7 @@ class MetricRecord:
             message=str(data.get("message") or ""),
             canary=str(data.get("canary") or ""),
             primary=str(data.get("primary") or ""),
+            baseline=str(data.get("baseline") or ""),
             evidence=str(data.get("evidence") or ""),
             bound=str(data.get("bound") or ""),
             more=int(more) if isinstance(more, int | float) else None,
@@ -62,6 +72,7 @@ class MetricRecord:
             "message": self.message,
             "canary": self.canary,
             "primary": self.primary,
+            "baseline": self.baseline,
             "evidence": self.evidence,
             "bound": self.bound,
             "more": self.more,

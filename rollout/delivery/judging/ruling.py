@@ -61,12 +61,15 @@ class Judged:
     def record(self) -> MetricRecord:
         """What the status keeps of it."""
         why = self.explanation
+        counts = f"{why.primary[0]:g} of {why.primary[1]}"
+        afresh = why.reference == "baseline"
         return MetricRecord(
             name=self.config.metric,
             verdict=_WORDS[self.said],
             message=why.sentence(),
             canary=f"{why.canary[0]:g} of {why.canary[1]}",
-            primary=f"{why.primary[0]:g} of {why.primary[1]}",
+            primary="" if afresh else counts,
+            baseline=counts if afresh else "",
             evidence=f"{why.evidence:.3g}",
             bound=f"{why.bound:.3g}",
             more=why.more,
@@ -163,7 +166,12 @@ def rule(here: Situation) -> Ruling | None:
     judge = here.canary.spec.analysis.judge
     if judge is None or here.canary.spec.skip_analysis:
         return None
-    looks, known = here.snapshot.observed.looks, here.status.judge
+    trial, broken = None, ""
+    try:
+        trial = trial_of(here)
+    except BrokenCheckError as error:
+        broken = str(error)
+    known, looks = here.status.judge, _looks(here, trial)
     source = known.source if known else Source.NONE
     source = next((look.source for look in reversed(looks)), source)
     configs = tests_of(here.canary, source)
@@ -177,11 +185,6 @@ def rule(here: Situation) -> Ruling | None:
     most = judge.max_duration
     if said is Ruled.UNDECIDED and waiting >= most and here.status.progress.begun:
         said = Ruled.INCONCLUSIVE
-    trial, broken = None, ""
-    try:
-        trial = trial_of(here)
-    except BrokenCheckError as error:
-        broken = str(error)
     return Ruling(
         verdict=said,
         tests=tests,
@@ -195,6 +198,13 @@ def rule(here: Situation) -> Ruling | None:
         trouble=here.snapshot.observed.trouble or broken,
         broken=broken,
     )
+
+
+def _looks(here: Situation, trial: Trial | None) -> tuple[Observation, ...]:
+    """What counts of what was seen: nothing of another trial, and nothing more once the verdict is written."""
+    known, observed = here.status.judge, here.snapshot.observed
+    condemned = known is not None and known.verdict is Ruled.WORSE
+    return observed.looks if observed.trial == trial and not condemned else ()
 
 
 def nobody_to_compare(here: Situation) -> bool:

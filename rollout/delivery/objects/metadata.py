@@ -37,6 +37,11 @@ def canary_name(name: str) -> str:
     return f"{name}-canary"
 
 
+def baseline_name(name: str) -> str:
+    """The name of the fresh baseline's counterpart of a workload or service."""
+    return f"{name}-baseline"
+
+
 def owned_metadata(
     owner: Object, name: str, labels: Mapping[str, str], annotations: Mapping[str, str]
 ) -> Object:

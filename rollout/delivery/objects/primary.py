@@ -32,7 +32,7 @@ def primary_template(
     metadata["labels"] = {**(metadata.get("labels") or {}), name: primary_name(value)}
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
     metadata["annotations"] = {**without_flux(annotations), FLAGGER_ID: flagger_id}
-    for selector in _pod_selectors(result.get("spec") or {}):
+    for selector in pod_selectors(result.get("spec") or {}):
         select_primary(selector, label)
     return result
 
@@ -58,7 +58,8 @@ def _without_annotations(template: Object, names: Iterable[str]) -> Object:
     return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _pod_selectors(spec: Object) -> list[Object]:
+def pod_selectors(spec: Object) -> list[Object]:
+    """The LabelSelectors in a pod's spec that keep pods of its kind apart."""
     anti = (spec.get("affinity") or {}).get("podAntiAffinity") or {}
     terms = [
         *(anti.get("requiredDuringSchedulingIgnoredDuringExecution") or ()),
@@ -74,11 +75,14 @@ def _pod_selectors(spec: Object) -> list[Object]:
 def select_primary(selector: Object, label: tuple[str, str]) -> None:
     """Make a LabelSelector that is about the target's pods be about the primary's, in place."""
     name, value = label
+    select(selector, name, value, primary_name(value))
+
+
+def select(selector: Object, label: str, old: str, new: str) -> None:
+    """Make a LabelSelector that is about pods whose `label` is `old` be about those where it is `new`, in place."""
     labels = selector.get("matchLabels") or {}
-    if labels.get(name) == value:
-        labels[name] = primary_name(value)
+    if labels.get(label) == old:
+        labels[label] = new
     for expression in selector.get("matchExpressions") or ():
-        if expression.get("key") == name and expression.get("values"):
-            expression["values"] = [
-                primary_name(value) if each == value else each for each in expression["values"]
-            ]
+        if expression.get("key") == label and expression.get("values"):
+            expression["values"] = [new if each == old else each for each in expression["values"]]

@@ -1,4 +1,4 @@
-"""The three services of a canary: the apex that clients call, and one for each side.
+"""The services of a canary: the apex that clients call, one for each side, and one for the baseline where there is one.
 
 Shape, labels and selectors are Flagger's contract.
 """
@@ -11,6 +11,7 @@ from enum import Enum
 from rollout.api.kinds import SERVICE
 from rollout.delivery.actions import Apply
 from rollout.delivery.objects.metadata import (
+    baseline_name,
     canary_name,
     is_controlled_by,
     left_alone,
@@ -23,11 +24,12 @@ _SIDECARS = frozenset({"istio-proxy", "envoy"})
 
 
 class Side(Enum):
-    """Which of the three services; the value is its key below `spec.service`."""
+    """Which of the services; the value is its key below `spec.service`, where it has one."""
 
     APEX = "apex"
     PRIMARY = "primary"
     CANARY = "canary"
+    BASELINE = "baseline"
 
 
 def apex_name(canary: Object) -> str:
@@ -37,13 +39,25 @@ def apex_name(canary: Object) -> str:
 
 
 def service_name(canary: Object, side: Side) -> str:
-    """The name of one of the three services."""
+    """The name of one of the services."""
     apex = apex_name(canary)
     return {
         Side.APEX: apex,
         Side.PRIMARY: primary_name(apex),
         Side.CANARY: canary_name(apex),
+        Side.BASELINE: baseline_name(apex),
     }[side]
+
+
+def _selected(side: Side, value: str) -> str:
+    """The value of the label that its pods have."""
+    match side:
+        case Side.CANARY:
+            return value
+        case Side.BASELINE:
+            return baseline_name(value)
+        case Side.APEX | Side.PRIMARY:
+            return primary_name(value)
 
 
 def service(
@@ -56,13 +70,12 @@ def service(
 ) -> Apply:
     """One of the services as it should be; a service that was there before keeps its metadata.
 
-    Ports that an `apex` service of somebody else's has besides are those of all three.
+    Ports that an `apex` service of somebody else's has besides are those of all.
     """
     shape, (label_name, label_value) = canary["spec"]["service"], label
     name = service_name(canary, side)
-    selected = label_value if side is Side.CANARY else primary_name(label_value)
     spec: Object = {
-        "selector": {label_name: selected},
+        "selector": {label_name: _selected(side, label_value)},
         "ports": _with_node_ports(_with_kept(_ports(shape, target), canary, apex), observed),
     }
     if distribution := shape.get("trafficDistribution"):

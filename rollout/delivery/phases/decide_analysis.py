@@ -18,7 +18,7 @@ from rollout.delivery.hooks.call import HookType
 from rollout.delivery.hooks.consult import Answered, Asking, consult
 from rollout.delivery.judging.record import Ruled
 from rollout.delivery.judging.ruling import Ruling, rule
-from rollout.delivery.phases import experiments
+from rollout.delivery.phases import baseline, experiments
 from rollout.delivery.phases.gates import (
     asking,
     passed,
@@ -27,7 +27,7 @@ from rollout.delivery.phases.gates import (
     rollback_asked_for,
     traffic_increase,
 )
-from rollout.delivery.phases.judged import due_by_judge, given_up, judgement, kept_in_mind
+from rollout.delivery.phases.judged import condemned, due_by_judge, judgement, kept_in_mind
 from rollout.delivery.phases.pods import promote_primary, scale_to_zero, scale_up
 from rollout.delivery.phases.rollback import roll_back
 from rollout.delivery.progress import Progress
@@ -65,8 +65,9 @@ def decide_analysis(here: Situation) -> Decision:
     if ruling is None:
         return _not_ready(here) or _step(here)
     if ruling.verdict is Ruled.WORSE:
-        return given_up(here, ruling)
-    return kept_in_mind(here, ruling, _not_ready(here) or _step(here, ruling))
+        return condemned(here, ruling)
+    moved = _not_ready(here) or baseline.not_ready(here) or _step(here, ruling)
+    return kept_in_mind(here, ruling, baseline.with_baseline(here, moved))
 
 
 def promotion_has_begun(here: Situation) -> bool:

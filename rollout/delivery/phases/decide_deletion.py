@@ -9,6 +9,7 @@ from rollout.api.kinds import SERVICE
 from rollout.delivery.actions import Action, Apply, Decision, Event, SetFinalizers, Settle
 from rollout.delivery.objects.metadata import FINALIZER, LAST_APPLIED, is_controlled_by
 from rollout.delivery.objects.services import Side, service_name
+from rollout.delivery.phases.baseline import removed
 from rollout.delivery.phases.pods import scale
 from rollout.delivery.readiness import Waiting
 from rollout.delivery.routing.kubernetes import full_replicas
@@ -54,6 +55,7 @@ def decide_deletion(here: Situation) -> Decision:
             *_sides_left(here),
             *here.router.original(here.obj, here.snapshot.seen),
             settle,
+            *removed(here),
             let_go(here.snapshot),
         ),
         status=here.status,

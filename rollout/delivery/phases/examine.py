@@ -35,7 +35,9 @@ def examined(here: Situation, decision: Decision) -> Decision:
 
 def _late(here: Situation) -> tuple[str, ...]:
     """The workloads that are to have pods and are not ready."""
-    sides = ((here.target, here.target_ready), (here.primary, here.primary_ready))
+    sides = [(here.target, here.target_ready), (here.primary, here.primary_ready)]
+    if here.compares_afresh:
+        sides.append((here.baseline, here.baseline_ready))
     return tuple(
         str(workload["metadata"]["name"])
         for workload, state in sides

@@ -17,6 +17,15 @@ from rollout.delivery.status import JUDGED, UNDER_ANALYSIS, Status
 _NO_EVIDENCE, _TOO_LITTLE = "NoEvidence", "TooLittleTraffic"
 
 
+def condemned(here: Situation, ruling: Ruling) -> Decision:
+    """Rolled back, once it is written down why: whoever goes on when this process ends must not have to see it all again."""
+    known = here.status.judge
+    if known is not None and known.verdict is Ruled.WORSE:
+        return given_up(here, ruling)
+    kept = here.kept(here.status.canary_weight)
+    return kept_in_mind(here, ruling, Decision(actions=kept, status=here.status))
+
+
 def given_up(here: Situation, ruling: Ruling, why: str = "") -> Decision:
     """Rolled back by the judge's verdict, or because it came to none and the canary wants that."""
     said = why or f"judged worse: {ruling.sentence}"

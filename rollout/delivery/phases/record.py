@@ -59,7 +59,7 @@ def _judged_record(metric: MetricRecord) -> CheckRecord:
         metric=metric.name,
         verdict=Verdict.FAILED if worse else Verdict.PASSED,
         value=metric.canary,
-        threshold=f"primary {metric.primary}",
+        threshold=metric.reference,
         message=metric.message,
     )
 

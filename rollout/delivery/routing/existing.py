@@ -12,7 +12,7 @@ from rollout.api.kinds import VIRTUAL_SERVICE, Kind
 from rollout.delivery.actions import Apply, Delete
 from rollout.delivery.objects.services import Side, service_name
 from rollout.delivery.routing.parents import not_accepted
-from rollout.delivery.routing.router import TOTAL, Lookup, Split, Weights
+from rollout.delivery.routing.router import Lookup, Split, Weights
 from rollout.delivery.routing.takeover import whole
 from rollout.kube.objects import Object
 
@@ -111,13 +111,14 @@ def weighted(canary: Object, rule: Object, weights: Weights) -> Object:
 
 
 def weights_of(canary: Object, rule: Object) -> Weights | None:
-    """The weights of the two services in a rule that names both, where they are percentages."""
+    """The weights of the two services in a rule that names both, where they are percentages, with the baseline's."""
     pair = _pair(canary, rule)
     if pair is None:
         return None
     field, primary, other = pair
-    found = _weight(rule[field][primary]), _weight(rule[field][other])
-    return Weights(*found) if sum(found) == TOTAL and min(found) >= 0 else None
+    name = service_name(canary, Side.BASELINE)
+    baseline = sum(_weight(ref) for ref in rule[field] if names_service(canary, ref, name))
+    return Weights.read(_weight(rule[field][primary]), _weight(rule[field][other]), baseline)
 
 
 def _weight(ref: Object) -> int:

@@ -156,7 +156,21 @@ def _shared_out(
     """Rules of somebody else's: where they name the apex service, its two sides take its place."""
     if not any(_names_any(canary, rule) for rule in present):
         return [*present, *wanted]
-    return [_sides_for_apex(canary, weighted(canary, rule, weights), weights) for rule in present]
+    own = (_with_baseline(canary, weighted(canary, rule, weights), weights) for rule in present)
+    return [_sides_for_apex(canary, rule, weights) for rule in own]
+
+
+def _with_baseline(canary: Object, rule: Object, weights: Weights) -> Object:
+    """The rule with the baseline's service beside the other two, as long as it has requests."""
+    sides = (Side.PRIMARY, Side.CANARY, Side.BASELINE)
+    primary, other, name = (service_name(canary, side) for side in sides)
+    refs: list[Object] = rule.get("backendRefs") or []
+    kept = [ref for ref in refs if not names_service(canary, ref, name)]
+    both = any(names_service(canary, ref, other) for ref in kept)
+    model = next((ref for ref in kept if names_service(canary, ref, primary)), None)
+    if weights.baseline and both and model is not None:
+        kept.append({**model, "name": name, "weight": weights.baseline})
+    return rule if kept == refs else {**rule, "backendRefs": kept}
 
 
 def _sides_for_apex(canary: Object, rule: Object, weights: Weights) -> Object:

@@ -36,21 +36,27 @@ def rules(kind: Kind, canary: Object, split: Split) -> list[Object]:
         match = both(carrying(kept.previous), mine)
         refs = backends(canary, split.weights)
         found.append(_rule(kind, canary, match, refs, taken_back=kept.previous, split=split))
-    primary, other = backends(canary, split.weights)
+    primary, other, *baseline = backends(canary, split.weights)
     _hand_out(other, kept.canary)
     _hand_out(primary, kept.primary)
-    found.append(_rule(kind, canary, mine, [primary, other], split=split))
+    found.append(_rule(kind, canary, mine, [primary, other, *baseline], split=split))
     if analysis:
         found.append(_rule(kind, canary, service, backends(canary, Weights.of_canary(0))[:1]))
     return found
 
 
 def backends(canary: Object, weights: Weights) -> list[Object]:
-    """The primary's and the canary's service with their weights."""
-    return [
+    """The primary's and the canary's service with their weights, and the baseline's where it has one."""
+    found = [
         _backend(canary, Side.PRIMARY, weights.primary),
         _backend(canary, Side.CANARY, weights.canary),
     ]
+    return [*found, *baseline_backend(canary, weights)]
+
+
+def baseline_backend(canary: Object, weights: Weights) -> list[Object]:
+    """The baseline's service with its weight; none where it has none."""
+    return [_backend(canary, Side.BASELINE, weights.baseline)] if weights.baseline else []
 
 
 def _backend(canary: Object, side: Side, weight: int) -> Object:

@@ -1,4 +1,4 @@
-"""Routes as Istio knows them: one VirtualService for the apex, a DestinationRule for each side.
+"""Routes as Istio knows them: one VirtualService for the apex, a DestinationRule for each side, and for the baseline.
 
 The objects' shape is Flagger's contract. A VirtualService that was there before is taken over, its spec kept in an
 annotation; what the canary does not speak of in it is left alone.
@@ -33,25 +33,28 @@ class IstioRouter:
         return VIRTUAL_SERVICE, DESTINATION_RULE
 
     def routes(self, canary: Object, seen: Lookup, split: Split) -> tuple[Apply, ...]:
-        """Both DestinationRules first: a route must not name a host whose policy is not there yet."""
+        """The DestinationRules first: a route must not name a host whose policy is not there yet."""
+        baseline = (Side.BASELINE,) if split.weights.baseline else ()
         return (
-            _destination_rule(canary, service_name(canary, Side.CANARY)),
-            _destination_rule(canary, service_name(canary, Side.PRIMARY)),
+            *(
+                _destination_rule(canary, service_name(canary, side))
+                for side in (Side.CANARY, Side.PRIMARY, *baseline)
+            ),
             _virtual_service(canary, seen(VIRTUAL_SERVICE, apex_name(canary)), split),
         )
 
     def weights(self, canary: Object, seen: Lookup) -> Weights | None:
         """The weights of the last route that knows the canary's service: the ones before it are for callers that stay."""
         served = seen(VIRTUAL_SERVICE, apex_name(canary))
-        primary, other = service_name(canary, Side.PRIMARY), service_name(canary, Side.CANARY)
+        sides = (Side.PRIMARY, Side.CANARY, Side.BASELINE)
+        primary, other, baseline = (service_name(canary, side) for side in sides)
         for route in reversed(list(_routes_of(served))):
             shares = {
                 (destination.get("destination") or {}).get("host"): destination.get("weight", 0)
                 for destination in route.get("route") or ()
             }
             if other in shares:
-                found = shares.get(primary, 0), shares[other]
-                return Weights(*found) if sum(found) == TOTAL and min(found) >= 0 else None
+                return Weights.read(shares.get(primary, 0), shares[other], shares.get(baseline, 0))
         return None
 
     def obstacle(self, canary: Object, seen: Lookup) -> str:  # noqa: ARG002
@@ -184,10 +187,13 @@ def _bindings(shape: Object, name: str) -> Object:
 
 
 def _shares(canary: Object, weights: Weights) -> list[Object]:
-    return [
+    shares = [
         _share(canary, service_name(canary, Side.PRIMARY), weights.primary),
         _share(canary, service_name(canary, Side.CANARY), weights.canary),
     ]
+    if weights.baseline:
+        shares.append(_share(canary, service_name(canary, Side.BASELINE), weights.baseline))
+    return shares
 
 
 def _share(canary: Object, host: str, weight: int) -> Object:

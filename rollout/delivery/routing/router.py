@@ -22,19 +22,33 @@ TOTAL = 100
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Percent of the traffic to each side; always `TOTAL` together."""
+    """Percent of the traffic to each side, and to the baseline where there is one; always `TOTAL` together."""
 
     primary: int
     canary: int
+    baseline: int = 0
 
     def __post_init__(self) -> None:
-        if self.primary + self.canary != TOTAL or min(self.primary, self.canary) < 0:
-            raise ValueError(f"weights {self.primary} and {self.canary} are not shares of {TOTAL}")
+        shares = (self.primary, self.canary, self.baseline)
+        if sum(shares) != TOTAL or min(shares) < 0:
+            raise ValueError(f"weights {shares} are not shares of {TOTAL}")
 
     @classmethod
     def of_canary(cls, canary: int) -> Weights:
         """The weights that give the canary this many percent."""
         return cls(TOTAL - canary, canary)
+
+    @classmethod
+    def beside_baseline(cls, canary: int) -> Weights:
+        """The weights that give the canary this many percent and the baseline as many, or what is left."""
+        baseline = min(canary, TOTAL - canary)
+        return cls(TOTAL - canary - baseline, canary, baseline)
+
+    @classmethod
+    def read(cls, primary: int, canary: int, baseline: int = 0) -> Weights | None:
+        """Weights as served; None where they are no percentages."""
+        shares = (primary, canary, baseline)
+        return cls(*shares) if sum(shares) == TOTAL and min(shares) >= 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +65,7 @@ class Split:
 
 
 class Router(Protocol):
-    """One way of splitting traffic between the primary's and the canary's service."""
+    """One way of splitting traffic between the primary's, the canary's and the baseline's service."""
 
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds that must be watched for it."""

@@ -81,11 +81,11 @@ class Watch:
         pods = await self._pods(self._trial)
         pages = await self._proxies.pages(pods)
         self._looks += 1
-        primaries = [pod for pod in pods if not pod.canary]
-        if not any(pod.uid in pages for pod in primaries):
+        references = [pod for pod in pods if not pod.canary]
+        if not any(pod.uid in pages for pod in references):
             if self.source is Source.NONE and self._looks >= _LOOKS_FOR_PROXIES:
                 self.source = Source.PROMETHEUS
-            of = f"of {len(primaries)} pods of {self._trial.workloads[1]}"
+            of = f"of {len(references)} pods of {self._trial.workloads[1]}"
             raise NoEvidence(f"no proxy {of} answers at port {PORT}")
         self.source = Source.PROXIES
         added = self._counting.look(pods, pages)
@@ -100,8 +100,8 @@ class Watch:
         return found
 
     async def _ask_prometheus(self, now: datetime) -> dict[str, tuple[Evidence, ...]]:
-        canary, primary = self._trial.workloads
-        workloads = Workloads(namespace=self._trial.namespace, canary=canary, primary=primary)
+        canary, reference = self._trial.workloads
+        workloads = Workloads(namespace=self._trial.namespace, canary=canary, primary=reference)
         metrics = (FAILED, SLOW) if self._trial.edges else (FAILED,)
         found = await asyncio.gather(*(self._count(each, workloads, now) for each in metrics))
         return dict(zip(metrics, found, strict=True))
@@ -137,6 +137,6 @@ class Watch:
         return {metric: (reading,) for metric, reading in read if reading is not None}
 
     async def _read(self, number: Number) -> tuple[str, Reading | None]:
-        both = await asyncio.gather(*map(self._asks.answer, (number.canary, number.primary)))
+        both = await asyncio.gather(*map(self._asks.answer, (number.canary, number.reference)))
         values = [answer.value for answer in both if isinstance(answer, Value)]
         return number.metric, Reading(*values) if len(values) == 2 else None

@@ -31,7 +31,8 @@ class Shares:
     is worse than tolerated. `odds`: the ratio of the odds of a bad request, canary to primary, up to which a canary
     counts as equal. `tolerance`: by how much the share may exceed the primary's for a promotion; it may also reach
     `tolerated_odds` times the primary's odds where that is more. `block`: how many ticks one cause of bad requests may
-    span; five to ten seconds' worth. Raises ValueError for values that make no test.
+    span; five to ten seconds' worth. `reference`: what the canary is compared with, in a word. Raises ValueError for values
+    that make no test.
     """
 
     metric: str
@@ -43,6 +44,7 @@ class Shares:
     tolerated_odds: float = 1.0
     block: int = 1
     limit: Limit | None = None
+    reference: str = "primary"
 
     def __post_init__(self) -> None:
         _check_errors(self.alpha, self.beta)
@@ -82,6 +84,7 @@ class Mean:
     beta: float = 0.05
     tolerance: float = 0.1
     limit: float | None = None
+    reference: str = "primary"
 
     def __post_init__(self) -> None:
         _check_errors(self.alpha, self.beta)

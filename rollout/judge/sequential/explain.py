@@ -23,8 +23,8 @@ _SAMPLE = 100_000
 class Explanation:
     """What speaks for the verdict, or nearest to one.
 
-    `subject`: what was counted or averaged; `against`: what the canary was compared with. `canary`, `primary`: bad
-    requests and requests, or the sum and the number of readings. `evidence` reaches `bound` when decided; both are plain
+    `subject`: what was counted or averaged; `against`: what the evidence speaks for. `canary`, `primary`: bad
+    requests and requests, or the sum and the number of readings; the latter of what `reference` names. `evidence` reaches `bound` when decided; both are plain
     numbers, `bound` is 1/alpha or 1/beta. `dispersion`: the factor by which clustering discounts the evidence. `more`:
     further canary requests (or readings) until a decision, 0 once decided, None where none is in sight. `asymptotic`: the bound on the
     error holds only approximately.
@@ -41,6 +41,7 @@ class Explanation:
     dispersion: float
     more: int | None
     asymptotic: bool
+    reference: str = "primary"
 
     @property
     def ratio(self) -> float | None:
@@ -66,8 +67,8 @@ class Explanation:
     def _arms(self) -> str:
         ratio = f", {self.ratio:.2g} times as many" if self.ratio is not None else ""
         if self.asymptotic:
-            return f"canary {_mean(self.canary)}, primary {_mean(self.primary)} on average"
-        return f"canary {_share(self.canary)}, primary {_share(self.primary)}{ratio}"
+            return f"canary {_mean(self.canary)}, {self.reference} {_mean(self.primary)} on average"
+        return f"canary {_share(self.canary)}, {self.reference} {_share(self.primary)}{ratio}"
 
     def _missing(self) -> str:
         if self.more is None:
@@ -104,7 +105,7 @@ def _explain_shares(state: SharesState, config: Shares, verdict: Verdict) -> Exp
 def _worse(state: SharesState, config: Shares, verdict: Verdict) -> Explanation:
     """What speaks for rollback: the edge, or the limit, with the most evidence."""
     edge = max(shares.watched(state), key=lambda each: shares.edge_evidence(state, each))
-    against = "that it is worse than the primary"
+    against = f"that it is worse than the {config.reference}"
     limit = config.limit
     if limit and shares.limit_evidence(state, config) > shares.edge_evidence(state, edge):
         edge, against = limit.edge, f"that it exceeds its limit of {_percent(limit.share)}"
@@ -121,6 +122,7 @@ def _worse(state: SharesState, config: Shares, verdict: Verdict) -> Explanation:
         dispersion=shares.spread(state, edge).factor,
         more=_more(evidence, -math.log(config.alpha), state.canary),
         asymptotic=False,
+        reference=config.reference,
     )
 
 
@@ -148,6 +150,7 @@ def _kept(state: SharesState, config: Shares, verdict: Verdict) -> Explanation:
         dispersion=shares.discount(state, edge),
         more=None if None in needs.values() else max(each or 0 for each in needs.values()),
         asymptotic=False,
+        reference=config.reference,
     )
 
 
@@ -201,6 +204,7 @@ def _explain_mean(state: MeanState, config: Mean, verdict: Verdict) -> Explanati
         dispersion=means.dispersion(state),
         more=more,
         asymptotic=True,
+        reference=config.reference,
     )
 
 

@@ -12,7 +12,7 @@ from rollout.mesh.model.fault import Bandwidth, Callers, Layer, LeasedFault
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.service import service_host
 
-_ARMS = ("primary", "canary")
+_ARMS = ("primary", "canary", "baseline")
 
 
 def leased_fault(experiment: ChaosExperiment) -> LeasedFault | Problem | None:

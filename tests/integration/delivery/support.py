@@ -35,7 +35,7 @@ class Lab:
     namespace: str
     options: Options
     shown: list[tuple[str, int]] = field(default_factory=list)
-    weights: list[tuple[int, int]] = field(default_factory=list)
+    weights: list[tuple[int, ...]] = field(default_factory=list)
     stuck: set[str] = field(default_factory=set)
 
     async def get(self, kind: Kind, name: str) -> Object:
@@ -152,8 +152,7 @@ class Lab:
 
     async def _routes(self) -> None:
         async for obj in self._each(VIRTUAL_SERVICE):
-            first, second = obj["spec"]["http"][0]["route"]
-            weights = first["weight"], second["weight"]
+            weights = tuple(each["weight"] for each in obj["spec"]["http"][0]["route"])
             if self.weights[-1:] != [weights]:
                 self.weights.append(weights)
 

@@ -14,16 +14,24 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from rollout.api.kinds import CANARY, DEPLOYMENT, POD, SERVICE_ACCOUNT
+from rollout.api.kinds import (
+    CANARY,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    POD,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)
 from rollout.judge.evidence.proxies import PATH, PORT
 from rollout.kube.objects import Object
 from tests.integration.delivery.support import Lab
 from tests.unit.delivery.world import canary, deployment
 from tests.waiting import until
 
-# Two of this machine's loopback addresses that no other test run on it uses.
+# Loopback addresses of this machine that no other test run on it uses.
 SUBNET = f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250 + 1}"
-ADDRESSES = {"catalog": f"{SUBNET}.2", "catalog-primary": f"{SUBNET}.3"}
+BASELINE = "catalog-baseline"
+ADDRESSES = {"catalog": f"{SUBNET}.2", "catalog-primary": f"{SUBNET}.3", BASELINE: f"{SUBNET}.4"}
 
 
 @pytest.fixture
@@ -33,7 +41,9 @@ def metrics_server() -> str:
 
 
 class Traffic:
-    """A hundred requests a second, a tenth of them the canary's once it has a share; so many of its requests fail."""
+    """A hundred requests a second, a tenth of them the canary's once it has a share, and the baseline's; so many of the
+    canary's requests fail.
+    """
 
     def __init__(self) -> None:
         self.failing = 0.0
@@ -42,8 +52,9 @@ class Traffic:
     async def page(self, request: web.Request) -> web.Response:
         requests = int((time.monotonic() - self.began) * 90)
         bad = 0
-        if request.host.startswith(ADDRESSES["catalog"]):
+        if not request.host.startswith(ADDRESSES["catalog-primary"]):
             requests //= 9
+        if request.host.startswith(ADDRESSES["catalog"]):
             bad = int(requests * self.failing)
         name = 'envoy_mesh_istio_requests_total{reporter="destination",response_code'
         return web.Response(text=f'{name}="200"}} {requests - bad}\n{name}="500"}} {bad}\n')
@@ -124,3 +135,43 @@ async def test_a_good_version_is_promoted(lab: Lab) -> None:
         status = await lab.phase("Succeeded", 90)
     assert status["judge"]["verdict"] == "NotWorse"
     assert "state" not in status["judge"]["metrics"][0]
+
+
+async def test_fresh_pods_are_compared_with_whoever_goes_on_and_nothing_is_left(lab: Lab) -> None:
+    traffic = Traffic()
+    await apply(lab, baseline="fresh", maxDuration="1h", beta=0.0001)
+
+    async def left() -> list[str]:
+        found = [
+            (kind.kind, each["metadata"]["name"])
+            for kind in (DEPLOYMENT, SERVICE, DESTINATION_RULE)
+            for each in await lab.client.list(kind, lab.namespace)
+        ]
+        return [kind for kind, name in found if name == BASELINE]
+
+    async def gone() -> bool:
+        return not await left()
+
+    async with proxies(traffic):
+        async with lab.controller():
+            await lab.phase("Initialized")
+            assert await gone()
+            await lab.new_image("catalog:2")
+            await until(lambda: counted(lab), "requests of the canary to be written down")
+        assert lab.weights[-1] == (0, 50, 50)
+        assert await left() == ["Deployment", "Service", "DestinationRule"]
+        made = await lab.get(DEPLOYMENT, BASELINE)
+        primary = await lab.get(DEPLOYMENT, "catalog-primary")
+        containers = [each["spec"]["template"]["spec"]["containers"] for each in (made, primary)]
+        assert containers[0] == containers[1]
+        version = made["metadata"]["generation"]
+        traffic.failing = 0.5
+        async with lab.controller():
+            status = await lab.phase("Failed")
+            await until(gone, "the baseline to go")
+    assert version == 1, "what the server defaults is no difference"
+    assert lab.weights[-1][-2:] == (100, 0)
+    metric = status["judge"]["metrics"][0]
+    assert metric["verdict"] == "Worse"
+    assert int(metric["baseline"].split()[-1]) > 0
+    assert ", baseline 0 of " in metric["message"]

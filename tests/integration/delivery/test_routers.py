@@ -230,6 +230,7 @@ WRITTEN: dict[str, tuple[Object, Object, Split]] = {
     "cookies taken back": ({}, {}, Split(weights=Weights(100, 0), affinity=BACK)),
     "copies": ({}, {"mirror": True}, Split(weights=Weights(100, 0), mirroring=True)),
     "an A/B test": ({}, {"match": [{"headers": {"x": {"exact": "1"}}}]}, Split(weights=Weights(0, 100))),
+    "a baseline": ({}, {}, Split(weights=Weights(80, 10, 10))),
     "gRPC": ({"appProtocol": "grpc", "match": [{"uri": {"exact": "/a.B/C"}}]}, {}, Split(weights=Weights(90, 10))),
 }  # fmt: skip
 

@@ -32,7 +32,7 @@ def trial(address: str = "http://127.0.0.1:9", *numbers: Number) -> Trial:
         namespace="shop",
         label="app",
         canary="cart",
-        primary="cart-primary",
+        reference="cart-primary",
         workloads=("cart", "cart-primary"),
         address=address,
         edges=EDGES,
@@ -145,7 +145,7 @@ async def test_numbers_are_read_of_both_arms() -> None:
         )
         for arm in ("canary", "primary")
     ]
-    number = Number(metric="cpu", canary=checks[0], primary=checks[1])
+    number = Number(metric="cpu", canary=checks[0], reference=checks[1])
     pages = Proxies()
     async with (
         proxies(pages) as port,

@@ -8,6 +8,7 @@ import pytest
 
 from rollout.api.kinds import (
     CANARY,
+    DESTINATION_RULE,
     POD_DISRUPTION_BUDGET,
     SCALED_OBJECT,
     SERVICE,
@@ -49,6 +50,15 @@ async def promote_listed(world: World) -> None:
     await world.tick(6)
 
 
+async def roll_back_by_query(world: World) -> None:
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    world.custom = Value(7)
+    await world.tick(6)
+
+
 async def restart_analysis(world: World) -> None:
     await world.settle()
     world.new_image("catalog:2")
@@ -65,6 +75,14 @@ async def delete(world: World) -> None:
     await world.settle()
 
 
+async def delete_under_way(world: World) -> None:
+    await world.settle()
+    world.new_image("catalog:2")
+    await world.settle()
+    await world.tick(2)
+    await delete(world)
+
+
 COUNTED: dict[str, object] = {"stepWeight": None, "maxWeight": None, "iterations": 2}
 STRATEGIES: dict[str, dict[str, object]] = {
     "A/B": COUNTED | {"match": [{"headers": {"x": {"exact": "y"}}}]},
@@ -74,6 +92,19 @@ STRATEGIES: dict[str, dict[str, object]] = {
     "affinity": {
         "stepWeight": 25,
         "sessionAffinity": {"cookieName": "c", "primaryCookieName": "p"},
+    },
+}
+AFRESH: dict[str, object] = {
+    "metrics": [
+        {"name": "request-success-rate"},
+        {"name": "errors", "query": "x", "thresholdRange": {"max": 1}},
+    ],
+    "judge": {
+        "method": "sequential",
+        "baseline": "fresh",
+        # Nobody asks for anything here, so that each step is inconclusive.
+        "maxDuration": "10s",
+        "onInconclusive": "promote",
     },
 }
 SCALED = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "load"}
@@ -91,6 +122,20 @@ STORIES: dict[str, tuple[Story, dict[str, object]]] = {
         for how, story in (("promoted", promote_listed), ("rolled back", roll_back))
     },
     "deleted": (delete, {"revertOnDeletion": True}),
+    **{
+        f"{how}, with a baseline": (story, {"analysis": AFRESH | changes})
+        for how, story, changes in (
+            ("promoted", promote, {}),
+            ("promoted in steps", promote, {"stepWeightPromotion": 30}),
+            ("beyond a half", promote, {"stepWeight": 40, "maxWeight": 80}),
+            ("rolled back", roll_back_by_query, {}),
+            ("restarted", restart_analysis, {}),
+        )
+    },
+    "deleted, with a baseline": (
+        delete_under_way,
+        {"analysis": AFRESH, "revertOnDeletion": True},
+    ),
     **{
         f"{how}, scaled": (story, {**spec, "autoscalerRef": SCALED})
         for how, story, spec in (
@@ -124,7 +169,11 @@ def outcome(world: World) -> dict[str, object]:
     status = world.status
     status.pop("lastTransitionTime", None)
     status.pop("conditions", None)
-    status.pop("analysis", None)  # what was measured right before it was killed is not known
+    for measured in (
+        "analysis",
+        "judge",
+    ):  # what was measured right before it was killed is not known
+        status.pop(measured, None)
     kinds: tuple[Kind, ...] = (*WORKLOADS, SERVICE, SCALED_OBJECT, POD_DISRUPTION_BUDGET)
     workloads = {
         (kind.kind, each["metadata"]["name"]): (each["spec"], annotations_of(each).get(PAUSED))
@@ -135,6 +184,7 @@ def outcome(world: World) -> dict[str, object]:
         "status": status,
         "workloads": workloads,
         "served": world.shares,
+        "policies": [each["metadata"]["name"] for each in world.stores[DESTINATION_RULE].list()],
         "rules": world.need(VIRTUAL_SERVICE, "catalog")["spec"]["http"]
         if world.get(VIRTUAL_SERVICE, "catalog")
         else None,

@@ -20,7 +20,7 @@ TRIAL = Trial(
     namespace="shop",
     label="app",
     canary="catalog",
-    primary="catalog-primary",
+    reference="catalog-primary",
     workloads=("catalog", "catalog-primary"),
     address="http://prometheus:9090",
 )

@@ -40,6 +40,7 @@ from rollout.delivery.observe import Observer
 from rollout.delivery.reconcile import Reconciler
 from rollout.delivery.routing import router_of
 from rollout.delivery.routing.istio import IstioRouter
+from rollout.delivery.routing.router import Weights
 from rollout.delivery.snapshot import Settings, Snapshot
 from rollout.delivery.targets import TARGETS, WORKLOADS, target_of
 from rollout.delivery.targets.target import Target
@@ -225,6 +226,7 @@ class World:
         self.trouble = ""
         self.deaths = 0
         self.witnesses: list[Callable[[Kind, Object, Object], None]] = []
+        self.bereaved: list[Callable[[Kind, Object], None]] = []
         self.stuck: set[str] = set()
         self.accepting = True
         self._version = 0
@@ -309,11 +311,16 @@ class World:
 
     @property
     def served(self) -> tuple[int, int] | None:
+        weights = self.split
+        return (weights.primary, weights.canary) if weights else None
+
+    @property
+    def split(self) -> Weights | None:
+        """What the routes say, the baseline's share included."""
         release = self.need(CANARY, KEY.name)
         # Of a provider without a router nothing is known; Istio's routes are what was there before.
         router = router_of(release, self.settings.mesh_provider) or IstioRouter()
-        weights = router.weights(release, self.get)
-        return (weights.primary, weights.canary) if weights else None
+        return router.weights(release, self.get)
 
     @property
     def target_kind(self) -> Target:
@@ -457,6 +464,8 @@ class World:
 
     async def delete(self, kind: Kind, obj: Object, propagation: str | None = None) -> None:
         self._written(kind, obj["metadata"]["name"])
+        for bereaved in self.bereaved:
+            bereaved(kind, obj)
         self.remove(kind, obj["metadata"]["name"])
 
     def emit(self, obj: Object, type: str, reason: str, message: str) -> None:  # noqa: A002
@@ -473,13 +482,15 @@ class World:
         }[check.measure]
 
     def observed(self, key: Key) -> Observed:
-        return Observed(tuple(self.looks), self.trouble)
+        return Observed(tuple(self.looks), self.trouble, self.trial)
 
     def follow(self, key: Key, trial: Trial | None, written: datetime | None) -> None:
+        if trial is None or trial != self.trial:
+            self.looks.clear()
         self.trial = trial
         if trial is None:
-            self.looks.clear()
-        elif written is not None:
+            return
+        if written is not None:
             self.looks = [look for look in self.looks if look.at > written]
 
     async def online(self, address: str) -> QueryFailed | None:
