@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from rollout.mesh.analysis import injection, routing, telemetry
+from rollout.mesh.analysis import gatewayapi, injection, routing, telemetry
 from rollout.mesh.analysis.finding import Code, Finding
 from rollout.mesh.analysis.world import World
 from rollout.mesh.ingest.references import dangling
@@ -50,6 +50,9 @@ def _finding(code: Code, problem: Problem) -> Finding:
 _ANALYZERS: tuple[_Analyzer, ...] = (
     _invalid,
     _references,
+    gatewayapi.unreadable,
+    gatewayapi.conditions,
+    gatewayapi.parents,
     injection.namespaces,
     injection.pods,
     routing.port_names,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rollout.mesh.analysis import gatewayapi
 from rollout.mesh.analysis.world import World
 from rollout.mesh.ingest.services import Json
 from rollout.mesh.inject.inject import wants_proxy
@@ -49,6 +50,7 @@ def _service(world: World, service: Service, pod: Labels | None) -> list[str]:
     lines += _policy(world, service, pod)
     for table in _leading(world, service.host):
         lines += _table(world, table, service.host, pod)
+    lines += gatewayapi.leading(world, service, of_pod=pod is not None)
     return lines
 
 
@@ -70,12 +72,15 @@ def _policy(world: World, service: Service, pod: Labels | None) -> Iterator[str]
 
 
 def _leading(world: World, host: str) -> list[RouteTable]:
-    """The tables with a rule to the host, or about it."""
+    """The VirtualServices with a rule to the host, or about it."""
     return [
         table
         for table in sorted(world.registry.tables.values(), key=lambda each: each.age)
-        if host in {world.registry.canonical(name) for name in table.hosts}
-        or any(True for _ in _shares(world, table, host))
+        if table.ref.kind == "VirtualService"
+        and (
+            host in {world.registry.canonical(name) for name in table.hosts}
+            or any(True for _ in _shares(world, table, host))
+        )
     ]
 
 

@@ -33,6 +33,8 @@ def gateway_ports(world: World) -> Iterator[Finding]:
     """Servers on ports that no Service of the gateway's pods has."""
     pods = [pod["metadata"] for pod in world.objects["Pod"]]
     for gateway in world.registry.gateways.values():
+        if gateway.ref.kind != "Gateway":
+            continue
         selected = [
             frozenset((pod.get("labels") or {}).items())
             for pod in pods
@@ -83,6 +85,8 @@ def gateway_hosts(world: World) -> Iterator[Finding]:
 def unreachable(world: World) -> Iterator[Finding]:
     """Rules after one that takes everything."""
     for table in world.registry.tables.values():
+        if table.ref.kind != "VirtualService":
+            continue
         taken: int | None = None
         for route in table.routes:
             if taken is not None and route.index != taken:
