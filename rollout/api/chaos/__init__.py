@@ -13,19 +13,14 @@ from rollout.api.chaos.experiment import (
 )
 from rollout.api.chaos.fault import (
     GRPC_STATUSES,
-    TOLD_UPSTREAM,
     Abort,
-    Arm,
     Bandwidth,
-    BlastRadius,
-    Callers,
     Delay,
     Fault,
     Layer,
     PodKill,
     RequestMatch,
     Share,
-    Target,
 )
 from rollout.api.chaos.load import FortioLoad, Load
 from rollout.api.chaos.report import (
@@ -54,6 +49,7 @@ from rollout.api.chaos.steadystate import (
     RunProperties,
     SteadyState,
 )
+from rollout.api.chaos.target import TOLD_UPSTREAM, Arm, BlastRadius, Callers, Target
 
 __all__ = [
     "ACTIVE_ANNOTATION",

@@ -9,11 +9,12 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field
 
 from rollout.api import kinds
-from rollout.api.chaos.fault import TOLD_UPSTREAM, BlastRadius, Fault, Target
+from rollout.api.chaos.fault import Fault
 from rollout.api.chaos.load import Load
 from rollout.api.chaos.schedule import Schedule
 from rollout.api.chaos.status import ExperimentStatus
 from rollout.api.chaos.steadystate import AbortPolicy, SteadyState
+from rollout.api.chaos.target import TOLD_UPSTREAM, BlastRadius, Target
 from rollout.api.durations import Duration
 from rollout.api.fields import AnyDuration, PositiveDuration
 from rollout.api.model import Bool, Model, Problem, Resource, Str, refusal
