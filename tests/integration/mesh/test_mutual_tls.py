@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from rollout.api.kinds import (
@@ -27,6 +31,7 @@ from rollout.api.kinds import (
 )
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
+from rollout.mesh.agent.settings import IDENTITY_FILE
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.identity.authority import Authority, self_signed
 from tests.integration.apiserver import ApiServer
@@ -214,6 +219,71 @@ async def test_a_disabled_port_is_called_in_plain_text(scene: Scene) -> None:
         return any(key.startswith("none") for key in await scene.policies())
 
     await until(in_plain_text, "the gateway speaks plain text")
+
+
+async def test_mutual_tls_passes_a_gateway_unbroken(scene: Scene, tmp_path: Path) -> None:
+    """As proxies of another cluster come: by the name of one of this mesh's clusters."""
+    port = free_port()
+    tls = {"port": {"number": port, "name": "tls", "protocol": "TLS"}, "hosts": ["*.local"]}
+    server = tls | {"tls": {"mode": "AUTO_PASSTHROUGH"}}
+    spec = {"selector": {"istio": f"gateway-{scene.namespace}"}, "servers": [server]}
+    obj = {"metadata": {"name": "across"}, "spec": spec}
+    await create(scene.client, GATEWAY, scene.namespace, obj)
+    name = f"outbound_.80_._.app.{scene.namespace}.svc.cluster.local"
+    edge, app = (
+        f"spiffe://cluster.local/ns/{scene.namespace}/sa/{account}" for account in ("edge", "app")
+    )
+
+    async def unbroken() -> bool:
+        return await crossed(scene, tmp_path, port, name) == ("HTTP/1.1 200 OK", app)
+
+    await until(unbroken, "the service's own proxy answers")
+    assert f"mutual_tls {edge} {app} {scene.namespace}" in await scene.policies()
+    closed = ("", "")
+    assert await crossed(scene, tmp_path, port, name.replace("_.80_.", "_.81_.")) == closed
+    assert await crossed(scene, tmp_path, port, name, "h2") == closed, "no proxy's TLS"
+    await scene.demand("DISABLE")
+
+    async def nobody() -> bool:
+        return await crossed(scene, tmp_path, port, name) == closed
+
+    await until(nobody, "what takes no mutual TLS is not led to")
+
+
+async def crossed(
+    scene: Scene, directory: Path, port: int, name: str, protocol: str = "istio"
+) -> tuple[str, str]:
+    """The status line that the gateway's identity gets by a name, and who has proved to answer; empty where closed."""
+    found = json.loads((scene.places[1].directory / IDENTITY_FILE).read_text())
+    pair = found["resources"][0]["tls_certificate"]
+    pem = directory / "crossing.pem"
+    pem.write_text(
+        pair["private_key"]["inline_string"] + pair["certificate_chain"]["inline_string"]
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_cert_chain(pem)
+    context.load_verify_locations(cadata=(await roots(scene.client, scene.namespace)).decode())
+    context.set_alpn_protocols([protocol])
+    try:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname=name
+        )
+    except OSError:
+        return "", ""
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n")
+        line = await asyncio.wait_for(reader.readline(), 30)
+        shown = x509.load_der_x509_certificate(
+            writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        )
+        names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (uri,) = names.get_values_for_type(x509.UniformResourceIdentifier)
+        return line.decode().strip(), uri
+    except OSError:
+        return "", ""
+    finally:
+        writer.close()
 
 
 async def test_an_authority_that_is_stopped_costs_no_request(scene: Scene) -> None:
