@@ -1,8 +1,8 @@
 """What callers notice of the mesh on the real cluster: requests lost while everything changes, and what proxies add.
 
 `python -m bench.loss [SECONDS [QUIET [WHAT...]]]` on the local cluster, where rollout is installed. First 500 requests a second through the
-gateway and a sidecar while routes change each second, the control plane is replaced, pods roll and the root is changed,
-all at the same time (or WHAT alone: routes, pods, control_plane, root); then the same rate for QUIET seconds (60) without any of it, beside the application alone. The last line is one
+gateway and a sidecar while routes change each second, the control plane is replaced and one of it killed, pods roll and
+the root is changed, all at the same time (or WHAT alone: routes, pods, control_plane, root); then the same rate for QUIET seconds (60) without any of it, beside the application alone. The last line is one
 JSON object with the figures and the goals that were missed.
 """
 
@@ -50,7 +50,7 @@ def deploy(lab: Lab) -> None:
 async def disturbed(lab: Lab, seconds: int, what: Sequence[str]) -> dict[str, Any]:
     """The load under which everything changes."""
     async with await Client.connect(str(lab.kubectl.kubeconfig)) as client:
-        disturber = Disturber(client, SYSTEM)
+        disturber = Disturber(client, SYSTEM, lab.kill)
         with steady_load(
             lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=64
         ) as load:

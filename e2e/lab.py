@@ -19,6 +19,7 @@ from typing import Any
 
 from e2e.kubectl import Kubectl, until
 from e2e.load import Load, steady_load
+from rollout.install.waiting import complete
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "e2e" / "demo"
@@ -119,12 +120,29 @@ class Lab:
         routes = found["spec"]["http"][0]["route"]
         return {route["destination"]["host"]: int(route.get("weight", 0)) for route in routes}
 
+    def whole(self, component: str) -> bool:
+        """Whether all of the component's pods are ready."""
+        return complete(
+            self.kubectl.json("get", "deployment", f"rollout-{component}", "-n", SYSTEM)
+        )
+
+    def leader(self, component: str) -> str:
+        """Which of the component's replicas acts, as its Lease has it; empty where they don't compete."""
+        return self.kubectl.run(
+            "get", "lease", f"rollout-{component}-leader", "-n", SYSTEM, "--ignore-not-found",
+            "-o", "jsonpath={.spec.holderIdentity}",
+        )  # fmt: skip
+
     def kill(self, component: str) -> int:
-        """`kill -9` of the component's process in its pod; answers the process's id on the node."""
+        """`kill -9` of the component's process in its pod, the one that leads where there are several; answers the
+        process's id on the node."""
         pods = self.kubectl.json(
             "get", "pods", "-n", SYSTEM, "-l", f"app.kubernetes.io/component={component}"
         )["items"]
-        uids = [pod["metadata"]["uid"] for pod in pods if pod["status"]["phase"] == "Running"]
+        running = [pod["metadata"] for pod in pods if pod["status"]["phase"] == "Running"]
+        leader = self.leader(component).rpartition("_")[0]
+        leading = [each for each in running if each["name"] == leader]
+        uids = [each["uid"] for each in leading or running]
         process = process_with(component, group=lambda group: any(uid in group for uid in uids))
         os.kill(process, signal.SIGKILL)
         return process

@@ -1,9 +1,10 @@
-"""What goes on under load: routes that change, a control plane and pods that are replaced, roots that are changed."""
+"""What goes on under load: routes that change, control planes and pods that are replaced, killed ones, changed roots."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,10 +16,11 @@ NAMESPACE = "loss"
 
 @dataclass(slots=True)
 class Disturber:
-    """Each method goes on until cancelled; `done` counts what was done."""
+    """Each method goes on until cancelled; `done` counts what was done. `kill` ends a process of a component by force."""
 
     client: Client
     system: str
+    kill: Callable[[str], int]
     done: Counter[str] = field(default_factory=Counter)
 
     async def routes(self, period: float = 1.0) -> None:
@@ -39,11 +41,14 @@ class Disturber:
             await self._replace(NAMESPACE, "meshed")
             self.done["pods_rolled"] += 2
 
-    async def control_plane(self, pause: float = 20.0) -> None:
-        """The control plane is replaced, and goes on from what the API server knows."""
+    async def control_plane(self, pause: float = 10.0) -> None:
+        """All of the control plane is replaced, then one process of it is killed, again and again."""
         while True:
             await self._replace(self.system, "rollout-mesh")
             self.done["control_plane_restarts"] += 1
+            await asyncio.sleep(pause)
+            self.kill("mesh")
+            self.done["control_planes_killed"] += 1
             await asyncio.sleep(pause)
 
     async def root(self) -> None:

@@ -46,7 +46,7 @@ class Keepers:
         self._feed, self._registry, self._metrics = intake.feed, registry, metrics
         writer = FencedWriter(Writer(client, cache), leading)
         self._reports = Reports(
-            client, cache, me, hub.refusals, hub.unserved, intake.pods.get, self._trigger_writers
+            client, cache, me, hub.refusals, hub.unserved, intake.pods, self._trigger_writers
         )
         self._status = StatusKeeper(writer, intake.routing, self.problems)
         self._events = EventRecorder(client, "rollout-mesh")

@@ -17,7 +17,7 @@ from rollout.kube.cache import Cache
 from rollout.kube.client import Client
 from rollout.kube.errors import AlreadyExists, KubeError
 from rollout.kube.objects import Key, Object
-from rollout.kube.store import Change
+from rollout.kube.store import Change, Store
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.settling import Settling
 
@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 class Reports:
     """The report of this replica's `pod` (empty: it is alone), and those of others as long as their pods are ready.
 
-    `refused` and `unserved` are what it tells, `pod_of` looks pods up (trimmed), `changed` is called when another has
-    told something new. Create it before the cache runs.
+    `refused` and `unserved` are what it tells, `pods` are as the intake has them, `changed` is called when another's
+    report may count for something else now. Create it before the cache runs.
     """
 
     def __init__(
@@ -48,14 +48,15 @@ class Reports:
         me: Key,
         refused: Told,
         unserved: Told,
-        pod_of: Callable[[str, str], Object | None],
+        pods: Store,
         changed: Callable[[], None],
     ) -> None:
-        self._client, self._me, self._pod_of, self._changed = client, me, pod_of, changed
+        self._client, self._me, self._pods, self._changed = client, me, pods, changed
         self._told: Mapping[str, Told] = {_REFUSED: refused, _UNSERVED: unserved}
         self._key = Key(me.namespace, NAME)
         self._store = cache.watch(CONFIG_MAP, namespace=me.namespace, name=NAME)
         self._store.subscribe(self._on_change)
+        pods.subscribe(self._on_pod)
         self._settling = Settling(self._write, ours=lambda: bool(me.name))
 
     def trigger(self) -> None:
@@ -78,7 +79,7 @@ class Reports:
     def _all(self, what: str) -> dict[Ref, tuple[Problem, ...]]:
         found = {ref: set(problems) for ref, problems in self._told[what]().items()}
         for pod, text in self._there.items():
-            known = self._pod_of(self._me.namespace, pod)
+            known = self._pods.get(self._me.namespace, pod)
             if pod != self._me.name and known is not None and known["ready"]:
                 for problem in _read(pod, text, what):
                     found.setdefault(problem.ref, set()).add(problem)
@@ -93,12 +94,16 @@ class Reports:
         self.trigger()
         self._changed()
 
+    def _on_pod(self, change: Change) -> None:
+        if change.key.namespace == self._me.namespace and change.key.name in self._there:
+            self._changed()
+
     async def _write(self) -> bool:
         there, mine = self._there, self._report()
         data: dict[str, str | None] = {
             pod: None
             for pod in there
-            if pod != self._me.name and self._pod_of(self._me.namespace, pod) is None
+            if pod != self._me.name and self._pods.get(self._me.namespace, pod) is None
         }
         if there.get(self._me.name) != mine:
             data[self._me.name] = mine

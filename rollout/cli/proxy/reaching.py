@@ -10,7 +10,7 @@ from rollout.api.kinds import POD
 from rollout.cli.errors import CommandFailed
 from rollout.http.client import HttpClient, NoReplyError, Request
 from rollout.kube.client import Client
-from rollout.kube.errors import NotFound
+from rollout.kube.errors import KubeError, NotFound
 from rollout.kube.objects import Object, Objects
 from rollout.kube.portforward import forward
 
@@ -96,6 +96,19 @@ async def debug(client: Client, pod: Object, path: str, **params: str) -> Any:
         client, metadata["namespace"], metadata["name"], DEBUG_PORT, path, params=params
     )
     return json.loads(text)
+
+
+async def every(
+    client: Client, namespace: str, path: str
+) -> tuple[list[tuple[Object, Any]], list[str]]:
+    """A debug page of each control plane with its pod, and what those say that do not answer."""
+    answers, silent = [], []
+    for plane in await control_planes(client, namespace):
+        try:
+            answers.append((plane, await debug(client, plane, path)))
+        except (CommandFailed, KubeError) as error:
+            silent.append(f"{plane['metadata']['name']}: {error}")
+    return answers, silent
 
 
 async def injection(client: Client, plane: Object, namespace: str, pod: Object) -> list[Object]:

@@ -18,17 +18,22 @@ _DUMP = "/config_dump"
 
 
 async def connected(client: Client, system: str, output: str) -> None:
-    """Every proxy of every control plane."""
+    """Every proxy of every control plane; CommandFailed, after that, where one of these does not answer."""
+    answers, silent = await reaching.every(client, system, "/debug/syncz")
     found = [
         {**proxy, "controlPlane": plane["metadata"]["name"]}
-        for plane in await reaching.control_planes(client, system)
-        for proxy in await reaching.debug(client, plane, "/debug/syncz")
+        for plane, proxies in answers
+        for proxy in proxies
     ]
     table = columns("NAME", "TYPE", *map(str.upper, _TYPES), "CONTROL PLANE")
     for proxy in sorted(found, key=lambda each: str(each["proxy"])):
         states = (str(proxy.get(kind, "")) for kind in _TYPES)
         table.add_row(proxy["proxy"], proxy["type"], *states, proxy["controlPlane"])
     out(table, found, output)
+    if silent:
+        raise CommandFailed(
+            f"proxies may be missing here, since not every control plane answers: {'; '.join(silent)}"
+        )
 
 
 async def compare(client: Client, system: str, namespace: str, pod: str, output: str) -> int:
@@ -51,15 +56,17 @@ async def compare(client: Client, system: str, namespace: str, pod: str, output:
 async def _wanted(
     client: Client, system: str, namespace: str, pod: str
 ) -> Mapping[str, Mapping[str, str]]:
-    for plane in await reaching.control_planes(client, system):
-        for proxy in await reaching.debug(client, plane, "/debug/syncz"):
+    answers, silent = await reaching.every(client, system, "/debug/syncz")
+    for plane, proxies in answers:
+        for proxy in proxies:
             if proxy["proxy"] == f"{pod}.{namespace}":
                 found: Mapping[str, Mapping[str, str]] = await reaching.debug(
                     client, plane, "/debug/config_dump", proxyID=f"{pod}.{namespace}"
                 )
                 return found
+    unknown = f", as far as is known without {'; '.join(silent)}" if silent else ""
     raise CommandFailed(
-        f"the proxy of pod {namespace}/{pod} is not connected to a control plane in {system};"
+        f"the proxy of pod {namespace}/{pod} is not connected to a control plane in {system}{unknown};"
         " `rollout proxy status` lists those that are"
     )
 

@@ -1,4 +1,4 @@
-"""The controller's Role suffices for its leases, and for no other Lease."""
+"""The Roles of controller and mesh suffice for their leases, and for no other Lease."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ class Idle:
     def end(self, shard: int) -> None: ...
 
 
-async def as_controller(admin: Client, server: ApiServer, namespace: str, path: Path) -> Path:
-    """A kubeconfig of the controller's service account, with the rights that the chart gives it in its namespace."""
+async def as_account(
+    admin: Client, server: ApiServer, namespace: str, account: str, path: Path
+) -> Path:
+    """A kubeconfig of a service account of the chart's, with the rights that the chart gives it in its namespace."""
     values = parse_set(
         f"image=rollout:1,leaderElection.enabled=true,leaderElection.shards={SHARDS}"
     )
@@ -43,11 +45,11 @@ async def as_controller(admin: Client, server: ApiServer, namespace: str, path: 
         ROLE_BINDING.kind: ROLE_BINDING,
     }
     for obj in render(namespace, values).objects:
-        if (kind := wanted.get(obj["kind"])) and obj["metadata"]["name"] == "rollout-controller":
+        if (kind := wanted.get(obj["kind"])) and obj["metadata"]["name"] == account:
             await admin.create(kind, obj)
     token = await admin.request(
         "POST",
-        SERVICE_ACCOUNT.path(namespace, "rollout-controller", "token"),
+        SERVICE_ACCOUNT.path(namespace, account, "token"),
         {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
     )
     config = yaml.safe_load(server.kubeconfig.read_text())
@@ -56,26 +58,27 @@ async def as_controller(admin: Client, server: ApiServer, namespace: str, path: 
     return path
 
 
+@pytest.mark.parametrize(
+    ("account", "shards"), [("rollout-controller", SHARDS), ("rollout-mesh", 1)]
+)
 async def test_the_role_suffices(
-    client: Client, apiserver: ApiServer, namespace: str, tmp_path: Path
+    client: Client, apiserver: ApiServer, namespace: str, tmp_path: Path, account: str, shards: int
 ) -> None:
-    kubeconfig = await as_controller(client, apiserver, namespace, tmp_path / "kubeconfig")
-    async with await Client.connect(str(kubeconfig)) as controller:
+    kubeconfig = await as_account(client, apiserver, namespace, account, tmp_path / "kubeconfig")
+    async with await Client.connect(str(kubeconfig)) as own:
         elections = []
-        caches = [Cache(controller, timing=QUICK) for _ in range(2)]
+        caches = [Cache(own, timing=QUICK) for _ in range(2)]
         for number, cache in enumerate(caches):
             contest = Contest(
-                group="rollout-controller",
-                namespace=namespace,
-                identity=f"r{number}",
-                shards=SHARDS,
+                group=account, namespace=namespace, identity=f"r{number}", shards=shards
             )
-            elections.append(Election(contest, controller, cache, Idle()))
+            elections.append(Election(contest, own, cache, Idle()))
         async with running(caches[0]), running(caches[1]), background(elections[0].run()):
-            await until(lambda: len(elections[0].shards) == SHARDS)
+            await until(lambda: len(elections[0].shards) == shards)
             async with background(elections[1].run()):
-                await until(lambda: {len(each.shards) for each in elections} == {1, 2})
+                expected = {shards // 2, shards - shards // 2}
+                await until(lambda: {len(each.shards) for each in elections} == expected)
         with pytest.raises(Forbidden):
-            await controller.patch(LEASE, namespace, "somebody-elses", {"spec": {}})
+            await own.patch(LEASE, namespace, "somebody-elses", {"spec": {}})
         with pytest.raises(Forbidden):
-            await controller.get(LEASE, "default", "rollout-controller-leader")
+            await own.get(LEASE, "default", f"{account}-leader")

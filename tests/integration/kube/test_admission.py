@@ -17,6 +17,7 @@ from rollout.kube.cache import Cache
 from rollout.kube.certificates import KeyPair, renew, renewal_time
 from rollout.kube.client import Client
 from rollout.kube.errors import Invalid, KubeError
+from rollout.kube.fence import Everywhere, Territory
 from rollout.kube.objects import Key, Object, annotations_of
 from rollout.kube.serving import listen
 from rollout.kube.webhook_tls import WebhookNames, WebhookTLS, _data
@@ -68,7 +69,13 @@ def configuration(kind: Kind, namespace: str, port: int, path: str) -> Object:
 class Webhook:
     """A running server, its port and its Secret's name."""
 
-    def __init__(self, client: Client, namespace: str, lifetime: timedelta = 90 * DAY) -> None:
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        lifetime: timedelta = 90 * DAY,
+        territory: Territory | None = None,
+    ) -> None:
         self.client, self.namespace = client, namespace
         self.sock = listen("127.0.0.1", 0)
         self.port: int = self.sock.getsockname()[1]
@@ -79,7 +86,9 @@ class Webhook:
             validating=(namespace,),
         )
         self.cache = Cache(client, timing=QUICK)
-        self.tls = WebhookTLS(client, self.cache, self.names, lifetime=lifetime)
+        self.tls = WebhookTLS(
+            client, self.cache, self.names, lifetime=lifetime, territory=territory
+        )
         routes = {"/validate": validate, "/mutate": mutate}
         self.server = AdmissionServer(self.tls, routes, sock=self.sock)
 
@@ -186,3 +195,37 @@ async def test_replicas_that_start_together_share_one_authority(
     async with replicas[0].serving(), replicas[1].serving(), replicas[2].serving():
         await until(lambda: all(each.server.ready for each in replicas))
         assert len({await each.shown() for each in replicas}) == 1
+
+
+class Elsewhere(Everywhere):
+    """The territory of a replica that writes only while it is `ours`."""
+
+    ours = False
+
+    def holds(self, namespace: str) -> bool:
+        return self.ours
+
+
+async def test_a_replica_that_does_not_write_serves_with_what_another_wrote(
+    client: Client, namespace: str
+) -> None:
+    territory = Elsewhere()
+    follower = Webhook(client, namespace, territory=territory)
+    leader = Webhook(client, namespace)
+    async with follower.serving():
+        await follower.install()
+        assert not follower.server.ready
+        async with leader.serving():
+            await until(lambda: follower.server.ready and leader.server.ready)
+            assert await follower.shown() == await leader.shown()
+            await follower.admits("one")
+
+        await client.delete(SECRET, namespace, "webhook-tls")
+        before = await follower.shown()
+        assert not await client.list(SECRET, namespace)
+        territory.ours = True
+        follower.tls.look()
+        async with asyncio.timeout(30):
+            while await follower.shown() == before:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.1)
+        await follower.admits("two")

@@ -24,6 +24,7 @@ VARIANTS = {
     "one namespace": "image=rollout:1,namespace=shop,includeLabelPrefix=app,clusterName=west,"
     "podAnnotations.a=b,prometheus.install=true,mesh.nodeSelector.disk=ssd,gateway.nodePort=30080",
     "a revision": "image=rollout:1,mesh.revision=blue",
+    "one control plane": "image=rollout:1,mesh.replicas=1",
     "hooks": "image=rollout:1,loadtester.enabled=true,loadtester.programs.fortio=/usr/bin/fortio,"
     "loadtester.namespaceRegexp=^shop$,alertsSecret=chats,slack.channel=ops,"
     "eventWebhook=http://bus,noCrossNamespaceRefs=true",
@@ -129,6 +130,22 @@ def pods(values: str) -> dict[str, dict[str, Any]]:
         for obj in objects
         if obj["kind"] == "Deployment"
     }
+
+
+def test_several_control_planes_are_kept_apart_and_never_all_away() -> None:
+    for replicas, budgets in ((1, 0), (3, 1)):
+        values = parse_set(f"image=rollout:1,mesh.replicas={replicas}")
+        found = by_name(render("rollout-system", values).objects)
+        deployment = found["Deployment", "rollout-mesh"]["spec"]
+        assert deployment["replicas"] == replicas
+        assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+        assert sum(kind == "PodDisruptionBudget" for kind, _ in found) == budgets
+        pod = deployment["template"]
+        assert ("affinity" in pod["spec"]) == bool(budgets)
+        if budgets:
+            budget = found["PodDisruptionBudget", "rollout-mesh"]["spec"]
+            assert selects(budget["selector"], pod["metadata"]["labels"])
+            assert budget["maxUnavailable"] < replicas
 
 
 def test_no_container_has_more_rights_than_it_needs() -> None:
