@@ -80,10 +80,11 @@ class Feed:
         """A Service came, changed or (None) went."""
         host = service_host(namespace, name)
         found = services.service(obj) if obj else None
-        self._claims.service(Ref("Service", namespace, name), host, found)
+        ref = Ref("Service", namespace, name)
+        self._claims.service(ref, host, found)
         self._stale.add((namespace, name))
         self.ingresses.service(namespace, name)
-        self.gateway_api.service(host, obj)
+        self.gateway_api.service(ref, obj)
 
     def slice(self, obj: Json) -> None:
         """An EndpointSlice came, changed or went: its service's endpoints have to be read again."""

@@ -67,6 +67,11 @@ class Registry:
         self._callers: Counter[Caller] = Counter()
         self._dirty = Dirty()
 
+    @property
+    def pending(self) -> Dirty:
+        """What changed since the last `drain`."""
+        return self._dirty
+
     def drain(self) -> Dirty:
         """What changed since the last call."""
         found, self._dirty = self._dirty, Dirty()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from rollout.mesh.model.gateway import ServerProtocol
+from rollout.mesh.model.gateway import HostRoutes, ServerProtocol
 from rollout.mesh.model.hosts import covers
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import Caller
@@ -21,15 +22,22 @@ from rollout.mesh.translate.routes import (
 )
 from rollout.mesh.translate.weights import ClusterOf
 
+AttachedHost = Callable[[HostRoutes, int], bytes]
+"""The framed virtual host of routes that a server brings with it, for a Service's port."""
+
 
 def port_routes(
-    port: BoundPort, registry: Registry, cluster_of: ClusterOf, caller: Caller
+    port: BoundPort,
+    registry: Registry,
+    cluster_of: ClusterOf,
+    caller: Caller,
+    attached: AttachedHost,
 ) -> list[Resource]:
     """The route configurations that the listener of a port asks for: one for HTTP in clear, one for each HTTPS server."""
     if port.protocol is ServerProtocol.HTTP:
         if any(each.server.attached is not None for each in port.servers):
             name = names.gateway_routes(port.port, port.bind)
-            return [_attached(name, port, port.servers, cluster_of)]
+            return [_attached(name, port, port.servers, attached)]
         return [
             _routes(
                 names.gateway_routes(port.port, port.bind),
@@ -43,28 +51,19 @@ def port_routes(
     return [
         _routes(each.name, port, (each,), registry, cluster_of, caller)
         if each.server.attached is None
-        else _attached(each.name, port, (each,), cluster_of)
+        else _attached(each.name, port, (each,), attached)
         for each in port.servers
         if each.server.protocol is ServerProtocol.HTTPS
     ]
 
 
 def _attached(
-    name: str, port: BoundPort, servers: tuple[BoundServer, ...], cluster_of: ClusterOf
+    name: str, port: BoundPort, servers: tuple[BoundServer, ...], attached: AttachedHost
 ) -> Resource:
-    """The routes that servers bring with them, host by host in their own order; no two servers have one host."""
+    """The routes that servers bring with them; no two servers have one host."""
     found = {each.host: each for bound in servers for each in bound.server.attached or ()}
-    hosts = [
-        virtual_host(
-            names.virtual_host(host, port.service_port),
-            [host],
-            http_routes(
-                found[host].routes, cluster_of, port=port.service_port, gateways=frozenset()
-            ),
-        )
-        for host in sorted(found)
-    ]
-    return route_configuration(name, map(framed, hosts or [black_hole(port.service_port)]))
+    hosts = [attached(found[host], port.service_port) for host in sorted(found)]
+    return route_configuration(name, hosts or [framed(black_hole(port.service_port))])
 
 
 def _routes(

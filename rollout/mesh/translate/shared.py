@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable
 
 from rollout.mesh.model.dirty import Dirty
+from rollout.mesh.model.gateway import HostRoutes
 from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.reach import Reach
@@ -18,6 +19,7 @@ from rollout.mesh.model.service import Service
 from rollout.mesh.model.telemetry import Mode, Reporter
 from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, Lasting, traffic_of
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
+from rollout.mesh.translate.attachedhosts import AttachedHosts
 from rollout.mesh.translate.connection import Teller
 from rollout.mesh.translate.localities import NOWHERE, Standpoint
 from rollout.mesh.translate.opaque import Chain
@@ -48,6 +50,7 @@ class Shared:
         self._hosts_on: dict[tuple[int, Reach], list[str]] = {}
         self._asked: Callers = frozenset()
         self._listeners: dict[Hashable, Resource] = {}
+        self._attached = AttachedHosts()
 
     def forget(self, dirty: Dirty) -> tuple[set[str], set[int], set[str]]:
         """Drops what changed; answers the hosts whose clusters, and the ports and hosts whose routes, are to be made again."""
@@ -56,6 +59,8 @@ class Shared:
             if host in dirty.services or dirty.policies:
                 self._clusters.pop(host, None)
             self._endpoints.pop(host, None)
+        if ruled := self._affected(dirty.services | dirty.policies):
+            self._attached.forget(ruled)
         routed = self._affected(dirty.services | dirty.routes)
         return hosts, self._forget_routes(routed), routed
 
@@ -249,6 +254,10 @@ class Shared:
                 self._listeners.clear()
             self._listeners[key] = make()
         return self._listeners[key]
+
+    def attached_host(self, host: HostRoutes, port: int) -> bytes:
+        """The framed virtual host of routes that a gateway brings with it, for a port of its Service."""
+        return self._attached.get(host, port, self.cluster_of(port))
 
     def cluster_of(self, port: int) -> Targets:
         """What destinations of routes on a port are to Envoy."""

@@ -188,12 +188,16 @@ class View:
         return made, secrets
 
     def _router_routes(self) -> list[Resource]:
-        registry, caller = self._shared.registry, self.proxy.caller
+        shared, caller = self._shared, self.proxy.caller
         return [
             resource
             for port in self._bound_ports()[0]
             for resource in port_routes(
-                port, registry, self._shared.cluster_of(port.service_port), caller
+                port,
+                shared.registry,
+                shared.cluster_of(port.service_port),
+                caller,
+                shared.attached_host,
             )
         ]
 

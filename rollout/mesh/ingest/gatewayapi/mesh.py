@@ -69,16 +69,13 @@ class MeshAttachments:
 
 
 def overriding(registry: Registry, host: str) -> Ref | None:
-    """The VirtualService that comes before routes for a Service's host."""
+    """The VirtualService that comes before routes for a Service's host: one that names it, not a wildcard's."""
     first = next(iter(registry.mesh_tables(host)), None)
-    return first.ref if first is not None and not first.rank else None
-
-
-def hosts_of(namespace: str, parents: Iterable[ParentReference]) -> Iterable[str]:
-    """The Services among the parents of a route of a namespace, by host."""
-    for parent in parents:
-        if (parent.group, parent.kind) == ("", SERVICE):
-            yield service_host(parent.namespace or namespace, parent.name)
+    if first is None or first.rank:
+        return None
+    service = registry.services.get(host)
+    exactly = {host, *(service.domains if service is not None else ())}
+    return first.ref if not exactly.isdisjoint(first.hosts) else None
 
 
 def _ports(service: Service, parent: ParentReference) -> set[int | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from rollout.api.errors import FieldError
 from rollout.api.gatewayapi.references import ObjectReference, ParentReference
@@ -113,8 +114,8 @@ def precedence(rank: tuple[int, ...], metadata: Metadata, rule: int, match: int)
 
 def ordered(readings: Iterable[RouteReading]) -> tuple[Route, ...]:
     """The rules of several routes of one host, in the order in which they are to be tried."""
-    every = (ranked for reading in readings for ranked in reading.ranked)
-    return tuple(each.route for each in sorted(every, key=lambda ranked: ranked.precedence))
+    every = [(each.precedence, r.ref.kind, each.route) for r in readings for each in r.ranked]
+    return tuple(route for *_, route in sorted(every, key=itemgetter(0, 1)))
 
 
 def forwarded(

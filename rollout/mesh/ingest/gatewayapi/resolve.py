@@ -1,245 +1,223 @@
-"""All of Gateway API's objects, and the registry's Services and certificates, to what comes of them together."""
+"""All of Gateway API's objects, and the registry's Services and certificates, to what comes of them together.
+
+Whoever knows of a change says what it is about; only that, and what depends on it, is resolved again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 
-from rollout.api.gatewayapi.gateway import Gateway, GatewayClass
-from rollout.api.gatewayapi.grpcroute import GRPCRoute
-from rollout.api.gatewayapi.httproute import HTTPRoute
-from rollout.api.gatewayapi.referencegrant import ReferenceGrant
 from rollout.api.gatewayapi.references import ParentReference
-from rollout.mesh.ingest.gatewayapi import exposure
-from rollout.mesh.ingest.gatewayapi.attachment import Attachments, Labels
-from rollout.mesh.ingest.gatewayapi.conditions import (
-    ACCEPTED,
-    PROGRAMMED,
-    Condition,
-    not_accepted,
-    not_programmed,
-)
+from rollout.mesh.ingest.gatewayapi.attachment import Attachments
+from rollout.mesh.ingest.gatewayapi.conditions import ACCEPTED, Condition, not_accepted
+from rollout.mesh.ingest.gatewayapi.described import Described, forget, proxies
 from rollout.mesh.ingest.gatewayapi.grants import NEEDLESS, Grants
 from rollout.mesh.ingest.gatewayapi.httproutes import http_route
-from rollout.mesh.ingest.gatewayapi.listeners import ListenerReading, listeners_of
-from rollout.mesh.ingest.gatewayapi.mesh import SERVICE, MeshAttachments
+from rollout.mesh.ingest.gatewayapi.listeners import listeners_of
+from rollout.mesh.ingest.gatewayapi.mesh import SERVICE, MeshAttachments, overriding
+from rollout.mesh.ingest.gatewayapi.objects import Objects, meant, parents_of
 from rollout.mesh.ingest.gatewayapi.outcome import (
     CONTROLLER,
+    GATEWAY,
     ClassStatus,
-    GatewayStatus,
-    ListenerStatus,
     Outcome,
     ParentStatus,
 )
 from rollout.mesh.ingest.gatewayapi.reading import RouteReading
-from rollout.mesh.model import gateway as ir
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.service import service_host
 
+Attach = Callable[[RouteReading, ParentReference], Condition]
 
-@dataclass(slots=True, kw_only=True)
-class Objects:
-    """The objects as parsed; `namespaces` are the labels of each, `addresses` those of Gateways' Services by host.
 
-    `readings` are those of routes that nothing has changed about since, by whether their backends need grants.
-    """
+class Resolver:
+    """Keeps `outcome` as the objects are: what changed is said by the other methods, and taken up by `resolve`."""
 
-    classes: dict[Ref, GatewayClass] = field(default_factory=dict)
-    gateways: dict[Ref, Gateway] = field(default_factory=dict)
-    http_routes: dict[Ref, HTTPRoute] = field(default_factory=dict)
-    grpc_routes: dict[Ref, GRPCRoute] = field(default_factory=dict)
-    grants: dict[Ref, ReferenceGrant] = field(default_factory=dict)
-    namespaces: dict[str, Labels] = field(default_factory=dict)
-    addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    readings: dict[tuple[Ref, bool], RouteReading] = field(default_factory=dict)
+    def __init__(self, objects: Objects, registry: Registry) -> None:
+        self._objects, self._registry = objects, registry
+        self._grants = Grants(())
+        self._ours: frozenset[str] = frozenset()
+        self._opened: dict[Ref, Attachments] = {}
+        self._tables: dict[Ref, frozenset[Ref]] = {}
+        self._first: dict[str, tuple[Ref, Ref | None]] = {}
+        self._parents: dict[Ref, frozenset[Ref]] = {}
+        self._readings: dict[tuple[Ref, bool], RouteReading] = {}
+        self._said: dict[Ref, dict[int, ParentStatus]] = {}
+        self._stale_routes: set[Ref] = set()
+        self._stale_parents: set[Ref] = set()
+        self._stale = False
+        self.outcome = Outcome()
 
-    def forget(self, ref: Ref) -> None:
-        """A route, or something that it refers to, has changed."""
+    def route(self, ref: Ref) -> None:
+        """A route, or something that it refers to, came, changed or went."""
         for needing in (True, False):
-            self.readings.pop((ref, needing), None)
+            self._readings.pop((ref, needing), None)
+        self._stale_routes.add(ref)
 
-    @property
-    def routes(self) -> list[HTTPRoute | GRPCRoute]:
-        """The routes of all kinds."""
-        return [*self.http_routes.values(), *self.grpc_routes.values()]
+    def gateway(self, ref: Ref) -> None:
+        """A Gateway, or something that it is reached by, came, changed or went."""
+        self._stale_parents.add(ref)
 
+    def gateways(self) -> None:
+        """What all Gateways may refer to changed."""
+        self._stale_parents.update(self._objects.gateways)
 
-def resolve(objects: Objects, registry: Registry) -> Outcome:
-    """What comes of all objects together."""
-    outcome = Outcome()
-    ours = _classes(objects.classes, outcome)
-    grants = Grants(objects.grants.values())
-    open_gateways = {
-        ref: Attachments(parsed, listeners_of(parsed, registry, grants))
-        for ref, parsed in objects.gateways.items()
-        if parsed.spec.gateway_class_name in ours
-    }
-    for reading in _readings(objects, registry, grants, lambda parent: parent in open_gateways):
-        labels = objects.namespaces.get(reading.ref.namespace, {})
-        for parent in reading.parents:
-            attachments = open_gateways[_parent(parent, reading.ref.namespace)]
-            _tell(outcome, reading, parent, attachments.attach(reading, parent, labels))
-    mesh = MeshAttachments(registry)
-    for reading in _readings(objects, registry, NEEDLESS, lambda parent: parent.kind == SERVICE):
-        for parent in reading.parents:
-            _tell(outcome, reading, parent, mesh.attach(reading, parent))
-    outcome.tables = mesh.tables()
-    for ref, attachments in open_gateways.items():
-        _Gateway(objects.gateways[ref], attachments, objects, registry).tell(ref, outcome)
-    return outcome
+    def namespace(self, name: str) -> None:
+        """A namespace's labels changed, by which listeners take routes."""
+        self._stale_routes.update(ref for ref in self._objects.routes if ref.namespace == name)
 
+    def service(self, ref: Ref) -> None:
+        """A Service came, changed or went."""
+        host = service_host(ref.namespace, ref.name)
+        for each in self._objects.leading_to(host):
+            self.route(each)
+        if self._objects.children(ref):
+            self._stale_parents.add(ref)
+        if host == proxies(self._registry):
+            self.gateways()
 
-def _readings(
-    objects: Objects, registry: Registry, grants: Grants, wanted: Callable[[Ref], bool]
-) -> list[RouteReading]:
-    """The routes that have wanted parents, with those alone, the oldest first."""
-    found = []
-    for each in objects.routes:
-        parents = tuple(
-            parent for parent in each.spec.parent_refs if wanted(_parent(parent, each.namespace))
-        )
-        if not parents:
-            continue
-        key = (Ref(each.kind, each.namespace, each.name), grants is not NEEDLESS)
-        if key not in objects.readings:
-            objects.readings[key] = http_route(each, registry.services, grants)
-        found.append(replace(objects.readings[key], parents=parents))
-    return sorted(found, key=lambda reading: reading.age)
+    def rerouted(self, hosts: Iterable[str]) -> None:
+        """Route tables for these hosts changed: VirtualServices among them come before routes of their Services."""
+        for host in hosts:
+            canonical = self._registry.canonical(host)
+            known = self._first.get(canonical)
+            if known is not None and known[1] != overriding(self._registry, canonical):
+                self._stale_parents.add(known[0])
 
+    def everything(self) -> None:
+        """A GatewayClass or a ReferenceGrant came, changed or went."""
+        self._readings.clear()
+        self._stale = True
+        self._stale_routes.update(self._objects.routes)
+        self._stale_parents.update(self._objects.gateways, self._opened)
 
-def _tell(
-    outcome: Outcome, reading: RouteReading, parent: ParentReference, accepted: Condition
-) -> None:
-    """Notes what is said of a route at one of its parents."""
-    conditions = (accepted, *reading.conditions[1:])
-    status = ParentStatus(reading.generation, parent, conditions)
-    told = outcome.route_statuses.get(reading.ref, ())
-    outcome.route_statuses[reading.ref] = (*told, status)
-
-
-def _classes(classes: Mapping[Ref, GatewayClass], outcome: Outcome) -> set[str]:
-    """The classes that are this mesh's and can be served."""
-    ours = {ref: c for ref, c in classes.items() if c.spec.controller_name == CONTROLLER}
-    for ref, each in ours.items():
-        accepted = ACCEPTED
-        if each.spec.parameters_ref is not None:
-            reason = "spec.parametersRef is not acted upon by this version: remove it"
-            accepted = not_accepted("InvalidParameters", reason)
-        outcome.class_statuses[ref] = ClassStatus(each.metadata.generation, (accepted,))
-    return {ref.name for ref in ours if outcome.class_statuses[ref].conditions[0].holds}
-
-
-def _parent(parent: ParentReference, namespace: str) -> Ref:
-    """The object that a route of a namespace means."""
-    kind = f"{parent.kind}.{parent.group}" if parent.group else parent.kind
-    return Ref(kind, parent.namespace or namespace, parent.name)
-
-
-class _Gateway:
-    """One Gateway with all that is attached to it."""
-
-    def __init__(
-        self, parsed: Gateway, attachments: Attachments, objects: Objects, registry: Registry
-    ) -> None:
-        self._parsed, self._attachments, self._registry = parsed, attachments, registry
-        self._service = service_host(
-            registry.root_namespace, exposure.service_name(parsed.namespace, parsed.name)
-        )
-        self._addresses = objects.addresses.get(self._service, ())
-
-    def tell(self, ref: Ref, outcome: Outcome) -> None:
-        """Puts in what comes of it."""
-        served = self._attachments.served()
-        accepted = self._accepted()
-        if accepted.holds and served:
-            outcome.ports[ref.namespace, ref.name] = {
-                listener.port: listener.encrypted for listener, _ in served
-            }
-            if (found := self._model(ref, served)) is not None:
-                outcome.gateways[ref] = found
-        outcome.gateway_statuses[ref] = GatewayStatus(
-            generation=self._parsed.metadata.generation,
-            conditions=(accepted, self._programmed(accepted, any_served=bool(served))),
-            addresses=self._addresses,
-            listeners=tuple(
-                ListenerStatus(
-                    name=each.listener.name,
-                    kinds=each.listener.kinds,
-                    attached=each.count,
-                    conditions=each.listener.conditions(),
-                )
-                for each in self._attachments.listeners
-            ),
-        )
-
-    def _accepted(self) -> Condition:
-        spec = self._parsed.spec
-        if any(address.value for address in spec.addresses):
-            reason = "spec.addresses: addresses are not chosen in this version: remove them"
-            return not_accepted("UnsupportedAddress", reason)
-        if isinstance(spec.infrastructure, Mapping) and spec.infrastructure.get("parametersRef"):
-            reason = "spec.infrastructure.parametersRef is not acted upon: remove it"
-            return not_accepted("InvalidParameters", reason)
-        ignored = "; ".join(f"{e.path} is not acted upon" for e in self._parsed.unknown_fields)
-        if spec.infrastructure is not None:
-            ignored = "; ".join(filter(None, (ignored, "spec.infrastructure is not acted upon")))
-        wrong = [
-            each.listener.name
-            for each in self._attachments.listeners
-            if not each.listener.attachable
-        ]
-        if len(wrong) == len(self._attachments.listeners):
-            return not_accepted("ListenersNotValid", "none of its listeners can be served")
-        if wrong:
-            reason = f"listeners that cannot be served: {', '.join(wrong)}"
-            return Condition(ACCEPTED.type, "ListenersNotValid", reason)
-        return Condition(ACCEPTED.type, ACCEPTED.reason, ignored)
-
-    def _programmed(self, accepted: Condition, *, any_served: bool) -> Condition:
-        if not accepted.holds or not any_served:
-            return not_programmed("Invalid", "none of its listeners can be served")
-        if self._proxies() is None:
-            reason = "there are no gateway proxies: set the chart value gateway.enabled"
-            return not_programmed("NoResources", reason)
-        if not self._addresses:
-            return not_programmed("AddressNotAssigned", "its Service has no address yet")
-        if not self._registry.endpoints.get(self._service):
-            return not_programmed("Pending", "no gateway proxy is ready")
-        return PROGRAMMED
-
-    def _proxies(self) -> frozenset[tuple[str, str]] | None:
-        """The labels of the proxies that serve gateways."""
-        host = service_host(self._registry.root_namespace, exposure.PROXIES)
-        found = self._registry.services.get(host)
-        return found.selector if found is not None else None
-
-    def _model(
-        self, ref: Ref, served: Iterable[tuple[ListenerReading, tuple[ir.HostRoutes, ...]]]
-    ) -> ir.Gateway | None:
-        selector = self._proxies()
-        if selector is None:
+    def resolve(self) -> frozenset[Ref] | None:
+        """Takes up all changes: which gateways and tables of the outcome may be others now. None where nothing was said."""
+        if not (self._stale or self._stale_routes or self._stale_parents):
             return None
-        return ir.Gateway(
-            ref=ref,
-            created=self._parsed.metadata.creation_timestamp,
-            selector=selector,
-            service=self._service,
-            namespace=self._registry.root_namespace,
-            servers=tuple(_server(listener, hosts) for listener, hosts in served),
-        )
+        if self._stale:
+            self._grants = Grants(self._objects.grants.values())
+            self._ours = self._classes()
+        self._stale = False
+        routes, self._stale_routes = frozenset(self._stale_routes), set()
+        anew, self._stale_parents = frozenset(self._stale_parents), set()
+        touched: set[Ref] = set()
+        told = set(routes)
+        for parent in sorted(anew | self._parents_of(routes)):
+            told |= self._objects.children(parent)
+            if parent.kind == GATEWAY:
+                self._resolve_gateway(parent, routes, anew=parent in anew)
+                touched.add(parent)
+            elif parent.kind == SERVICE:
+                touched |= self._resolve_service(parent)
+        for ref in told:
+            self._tell(ref)
+        return frozenset(touched)
 
+    def _classes(self) -> frozenset[str]:
+        """The classes that are this mesh's and can be served."""
+        statuses = self.outcome.class_statuses
+        statuses.clear()
+        for ref, each in self._objects.classes.items():
+            if each.spec.controller_name != CONTROLLER:
+                continue
+            accepted = ACCEPTED
+            if each.spec.parameters_ref is not None:
+                reason = "spec.parametersRef is not acted upon by this version: remove it"
+                accepted = not_accepted("InvalidParameters", reason)
+            statuses[ref] = ClassStatus(each.metadata.generation, (accepted,))
+        return frozenset(ref.name for ref, each in statuses.items() if each.conditions[0].holds)
 
-def _server(listener: ListenerReading, hosts: tuple[ir.HostRoutes, ...]) -> ir.GatewayServer:
-    found = ir.GatewayServer(
-        port=listener.port,
-        hosts=(("*", listener.host),),
-        index=listener.index,
-        name=listener.name,
-        attached=hosts,
-    )
-    if listener.certificate is None:
-        return found
-    namespace, name = listener.certificate
-    tls = ir.ServerTLS(mode=ir.TLSMode.SIMPLE, credential=name, namespace=namespace)
-    return replace(found, protocol=ir.ServerProtocol.HTTPS, tls=tls)
+    def _parents_of(self, routes: Iterable[Ref]) -> frozenset[Ref]:
+        """The parents of routes as they were and as they are; what was said at them is forgotten."""
+        found: set[Ref] = set()
+        for ref in routes:
+            self._said.pop(ref, None)
+            found |= self._parents.pop(ref, frozenset())
+            if (route := self._objects.routes.get(ref)) is not None:
+                self._parents[ref] = parents_of(route)
+                found |= self._parents[ref]
+        return frozenset(found)
+
+    def _resolve_gateway(self, ref: Ref, routes: AbstractSet[Ref], *, anew: bool) -> None:
+        """Attaches routes that changed to a Gateway; all of them where its listeners are others than before."""
+        parsed = self._objects.gateways.get(ref)
+        children = self._objects.children(ref)
+        if parsed is None or parsed.spec.gateway_class_name not in self._ours:
+            self._opened.pop(ref, None)
+            forget(ref, self.outcome)
+            for child in children:
+                self._unsay(child, ref)
+            return
+        opened = self._opened.get(ref)
+        if anew or opened is None:
+            listeners = listeners_of(parsed, self._registry, self._grants)
+            if opened is None or opened.readings != listeners:
+                opened = self._opened[ref] = Attachments(parsed.namespace, listeners)
+                routes = children
+        for each in routes:
+            opened.detach(each)
+        for child in children & routes:
+            labels = self._objects.namespaces.get(child.namespace, {})
+            reading = self._reading(child, needing=True)
+            for index, parent in self._meaning(reading, ref):
+                self._say(reading, index, parent, opened.attach(reading, parent, labels))
+        Described(parsed, opened, self._objects.addresses, self._registry).tell(ref, self.outcome)
+
+    def _resolve_service(self, ref: Ref) -> frozenset[Ref]:
+        """Attaches all routes of a Service to it; answers the tables that it had or has."""
+        mesh = MeshAttachments(self._registry)
+        children = self._objects.children(ref)
+        for child in children:
+            reading = self._reading(child, needing=False)
+            for index, parent in self._meaning(reading, ref):
+                self._say(reading, index, parent, mesh.attach(reading, parent))
+        host = service_host(ref.namespace, ref.name)
+        self._first.pop(host, None)
+        if children:
+            self._first[host] = (ref, overriding(self._registry, host))
+        before, made = self._tables.pop(ref, frozenset()), mesh.tables()
+        if made:
+            self._tables[ref] = frozenset(made)
+        for gone in before - made.keys():
+            del self.outcome.tables[gone]
+        self.outcome.tables.update(made)
+        return before | made.keys()
+
+    def _reading(self, ref: Ref, *, needing: bool) -> RouteReading:
+        """A route by itself, read once until something about it changes; `needing` grants for other namespaces or not."""
+        key = (ref, needing)
+        if key not in self._readings:
+            grants = self._grants if needing else NEEDLESS
+            route = self._objects.routes[ref]
+            self._readings[key] = http_route(route, self._registry.services, grants)
+        return self._readings[key]
+
+    def _meaning(self, reading: RouteReading, ref: Ref) -> list[tuple[int, ParentReference]]:
+        """Where among a route's parents an object stands."""
+        namespace = reading.ref.namespace
+        every = enumerate(reading.parents)
+        return [(index, each) for index, each in every if meant(each, namespace) == ref]
+
+    def _say(
+        self, reading: RouteReading, index: int, parent: ParentReference, accepted: Condition
+    ) -> None:
+        """Notes what is said of a route at one of its parents."""
+        conditions = (accepted, *reading.conditions[1:])
+        status = ParentStatus(reading.generation, parent, conditions)
+        self._said.setdefault(reading.ref, {})[index] = status
+
+    def _unsay(self, child: Ref, ref: Ref) -> None:
+        said = self._said.get(child, {})
+        gone = [i for i, each in said.items() if meant(each.parent, child.namespace) == ref]
+        for index in gone:
+            del said[index]
+
+    def _tell(self, ref: Ref) -> None:
+        """Puts what was said of a route together, in the order of its parents."""
+        if said := self._said.get(ref):
+            self.outcome.route_statuses[ref] = tuple(said[index] for index in sorted(said))
+        else:
+            self.outcome.route_statuses.pop(ref, None)
