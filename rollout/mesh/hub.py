@@ -24,8 +24,8 @@ from rollout.mesh.model.proxy import Proxy
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.translate import names
 from rollout.mesh.translate.views import Views
+from rollout.mesh.xds.connection import Connection
 from rollout.mesh.xds.protocol import Rejection
-from rollout.mesh.xds.server import Connection
 from rollout.mesh.xds.wire import Codec, Response
 
 log = structlog.get_logger(__name__)

@@ -23,8 +23,8 @@ from rollout import __version__
 from rollout.mesh.debug.pages import Pages, Pod, named
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import Resource, pack
+from rollout.mesh.xds.connection import Connection
 from rollout.mesh.xds.inquiring import Found
-from rollout.mesh.xds.server import Connection
 
 _SYNC, _DUMP, _PAGE = "istio.io/debug/syncz", "istio.io/debug/config_dump", "istio.io/debug"
 _STATUS = {

@@ -11,7 +11,7 @@ from typing import Any
 from rollout.mesh.hub import Hub
 from rollout.mesh.metrics import short
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.xds.server import Connection
+from rollout.mesh.xds.connection import Connection
 
 _TYPES = ("cds", "lds", "eds", "rds", "sds")
 _NOT_SENT = "NOT SENT"

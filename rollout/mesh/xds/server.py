@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
@@ -17,8 +17,9 @@ import grpc
 import structlog
 
 from rollout.mesh.xds import inquiring
+from rollout.mesh.xds.connection import Connection
 from rollout.mesh.xds.inquiring import Inquirer, Inquiries
-from rollout.mesh.xds.protocol import Rejection, Resources, Stream
+from rollout.mesh.xds.protocol import Rejection
 from rollout.mesh.xds.sotw import StateOfTheWorld
 from rollout.mesh.xds.wire import Codec, Encoder, Response
 
@@ -46,44 +47,10 @@ class Limits:
     warming: float = 5.0
     renewal: float = 0.5
 
-
-class Connection:
-    """One connected proxy. Whoever changes what it should have calls `notify`."""
-
-    def __init__(
-        self,
-        node: Mapping[str, Any],
-        resources: Resources,
-        codec: Codec,
-        lazy: Container[str] = frozenset(),
-    ) -> None:
-        self.node = node
-        self.stream = Stream(resources, codec.encode, lazy)
-        self.sent = self.heard = monotonic()
-        self.renewed = float("-inf")
-        self.wake = asyncio.Event()
-        self.wake.set()
-
     @property
-    def id(self) -> str:
-        """The node's id."""
-        return str(self.node.get("id", ""))
-
-    def notify(self, changed: Mapping[str, Any]) -> None:
-        """These names may differ now."""
-        self.stream.changed(changed)
-        self.wake.set()
-
-    def switch(self, resources: Resources, lazy: Container[str] = frozenset()) -> None:
-        """It has another view now, and everything may differ."""
-        self.stream.switch(resources, lazy)
-        self.wake.set()
-
-    def renew(self, type_url: str, name: str, at: float) -> None:
-        """A leased resource was vouched for once more, at that time by the monotonic clock."""
-        self.stream.renew(type_url, name)
-        self.renewed = max(self.renewed, at)
-        self.wake.set()
+    def least(self) -> float:
+        """The shortest time after which a proxy can be given up."""
+        return min(self.answer, self.write, self.warming)
 
 
 class Source(Protocol):
@@ -190,6 +157,17 @@ class Server:
         if self._open >= self._limits.connections:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many proxies")
         self._open += 1
+        try:
+            if refusal := await self._refusal(requests, context, codec):
+                await context.abort(*refusal)
+        finally:
+            self._open -= 1
+
+    async def _refusal(
+        self, requests: AsyncIterator[bytes], context: Any, codec: Codec
+    ) -> tuple[grpc.StatusCode, str] | None:
+        """Serves a proxy; answers with which status, and why, its call is to be ended where that is not its own doing."""
+        refusal: tuple[grpc.StatusCode, str] | None = None
         connection: Connection | None = None
         try:
             caller = await self._door.authenticate(context) if self._door else None
@@ -197,28 +175,42 @@ class Server:
             request, node = codec.read(data)
             if request.type_url.startswith(inquiring.TYPES):
                 await self._inform(caller, data, requests, context, codec)
-                return
+                return None
             connection = self._admit(node, caller, codec)
             self._source.answered(connection, connection.stream.receive(request))
-            async with asyncio.TaskGroup() as group:
-                writing = group.create_task(self._write(connection, context))
-                reading = group.create_task(self._read(connection, requests, codec))
-                stopping = group.create_task(self._stopping.wait())
-                await asyncio.wait((reading, stopping), return_when=asyncio.FIRST_COMPLETED)
-                for task in (writing, reading, stopping):
-                    task.cancel()
+            connection.writer = asyncio.ensure_future(self._write(connection, context))
+            await self._converse(connection, connection.writer, requests, codec)
         except* PermissionError as errors:
-            reason = "; ".join(str(error) for error in errors.exceptions)
-            log.warning("proxy refused", reason=reason)
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
+            refusal = (grpc.StatusCode.PERMISSION_DENIED, _told(errors))
+            log.warning("proxy refused", reason=refusal[1])
         except* (TimeoutError, ValueError) as errors:
-            reason = "; ".join(str(error) for error in errors.exceptions)
-            log.warning("proxy dropped", proxy=connection.id if connection else "", reason=reason)
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+            refusal = (grpc.StatusCode.INVALID_ARGUMENT, _told(errors))
+            name = connection.id if connection else ""
+            log.warning("proxy dropped", proxy=name, reason=refusal[1])
         finally:
-            self._open -= 1
             if connection is not None:
                 self._source.disconnect(connection)
+                await connection.finish()
+        return refusal
+
+    async def _converse(
+        self,
+        connection: Connection,
+        writing: asyncio.Future[None],
+        requests: AsyncIterator[bytes],
+        codec: Codec,
+    ) -> None:
+        """Until the proxy has nothing more to say, or the server stops; TimeoutError where it owes something for too long."""
+        async with asyncio.TaskGroup() as group:
+            tasks = (
+                group.create_task(_outcome(writing)),
+                group.create_task(self._watch(connection)),
+                group.create_task(self._read(connection, requests, codec)),
+                group.create_task(self._stopping.wait()),
+            )
+            await asyncio.wait(tasks[2:], return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
 
     async def _first(self, requests: AsyncIterator[bytes]) -> bytes:
         async with asyncio.timeout(self._limits.answer):
@@ -262,41 +254,52 @@ class Server:
 
     async def _write(self, connection: Connection, context: Any) -> None:
         stream = connection.stream
-        while True:
-            await self._wait(connection)
+        while not connection.closing:
+            await connection.wake.wait()
             connection.wake.clear()
             if monotonic() > connection.renewed + self._limits.renewal:
                 stream.outdate()
             for response in stream.poll():
-                async with asyncio.timeout(self._limits.write):
-                    await context.write(response.body)
-                connection.sent = monotonic()
+                connection.writing = monotonic()
+                await context.write(response.body)
+                connection.sent, connection.writing = monotonic(), float("inf")
                 self._source.sent(response)
+                if connection.closing:
+                    break
 
-    async def _wait(self, connection: Connection) -> None:
-        """Until there is something to do; a proxy that owes an answer for too long is given up."""
+    async def _watch(self, connection: Connection) -> None:
+        """Gives up a proxy that owes something for too long. Pushes set no timers: nothing falls due while this sleeps."""
+        while True:
+            await asyncio.sleep(max(self._left(connection), 0.0))
+            if self._left(connection) <= 0:
+                self._lost_patience(connection)
+
+    def _left(self, connection: Connection) -> float:
+        """Seconds until the proxy has to have done what it owes; where it owes nothing, as long as it could take at least."""
+        stream, limits, now = connection.stream, self._limits, monotonic()
+        left = min(limits.least, connection.writing + limits.write - now)
+        since = max(connection.sent, connection.heard)
+        if stream.outstanding:
+            return min(left, since + limits.answer - now)
+        return min(left, since + limits.warming - now) if stream.waiting else left
+
+    def _lost_patience(self, connection: Connection) -> None:
         stream, limits = connection.stream, self._limits
-        while not connection.wake.is_set():
-            if not stream.outstanding and not stream.waiting:
-                await connection.wake.wait()
-                return
-            patience = limits.answer if stream.outstanding else limits.warming
-            left = max(connection.sent, connection.heard) + patience - monotonic()
-            try:
-                async with asyncio.timeout(left):
-                    await connection.wake.wait()
-            except TimeoutError:
-                self._lost_patience(connection, patience)
-
-    def _lost_patience(self, connection: Connection, patience: float) -> None:
-        """Nothing woke the writer; only now is it looked at whether something was heard meanwhile."""
-        stream = connection.stream
-        if monotonic() < max(connection.sent, connection.heard) + patience:
-            return
+        if monotonic() >= connection.writing + limits.write:
+            raise TimeoutError(f"nothing taken for {limits.write:g} s")
         if stream.outstanding:
             types = ", ".join(sorted(kind.rsplit(".", 1)[1] for kind in stream.outstanding))
-            raise TimeoutError(f"no answer to {types} for {patience:g} s")
+            raise TimeoutError(f"no answer to {types} for {limits.answer:g} s")
         if stream.waiting:
             log.info("proxy does not ask for what it was sent", proxy=connection.id)
             stream.release()
             connection.wake.set()
+
+
+async def _outcome(writing: asyncio.Future[None]) -> None:
+    """What writing comes to, without a part in when it ends."""
+    await asyncio.shield(writing)
+
+
+def _told(errors: BaseExceptionGroup[Exception]) -> str:
+    return "; ".join(str(error) for error in errors.exceptions)
