@@ -164,9 +164,9 @@ async def test_the_primarys_requests_are_not_taken_for_the_baselines(
     for _ in range(45):
         await second(world, (0, 0), (0, 90))
     assert world.weight == 10
-    late = Observation(world.now + SECOND, Source.PROXIES, {FAILED: (Tick.of((9, 10), (0, 900)),)})
+    world.now += 6 * SECOND
+    late = Observation(world.now, Source.PROXIES, {FAILED: (Tick.of((0, 10), (9, 900)),)})
     monkeypatch.setattr(world, "observed", lambda _: Observed((late,), "", before))
-    world.now += SECOND
     await world.look()
     (metric,) = world.status["judge"]["metrics"]
     assert (metric["canary"], metric["baseline"]) == ("0 of 0", "0 of 0")
