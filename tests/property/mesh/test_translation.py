@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rollout.mesh.agent.settings import TAKES_HOSTS
+from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.translate import names
 from tests.meshworld import TYPES, World, decode, messages
 
@@ -68,6 +70,15 @@ OBJECTS = [
     istio("Sidecar", "limited", {"workloadSelector": {"labels": {"app": "three"}}, "egress": [
         {"port": {"number": 8000, "name": "http"}, "hosts": ["elsewhere/*"]},
         {"hosts": ["./one.shop.svc.cluster.local", "*/*.example.com"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}),
+    istio("Gateway", "across", {"selector": {"istio": "gw"}, "servers": [
+        {"port": {"number": 15443, "name": "tls", "protocol": "TLS"}, "hosts": ["shop/*.local"], "tls": {"mode": "AUTO_PASSTHROUGH"}}]}),
+    istio("ServiceEntry", "machines", {"hosts": ["db.example.com"], "resolution": "STATIC", "location": "MESH_INTERNAL",
+        "ports": [{"number": 5432, "name": "tcp", "protocol": "TCP"}], "workloadSelector": {"labels": {"app": "one"}}}),
+    istio("WorkloadEntry", "vm", {"address": "192.0.2.9", "labels": {"app": "one", "v": "1"}, "locality": "eu/a"}),
+    istio("WorkloadEntry", "more", {"address": "192.0.2.10", "labels": {"app": "one", "v": "2"}, "weight": 3}),
+    istio("DestinationRule", "near", {"host": "db.example.com", "trafficPolicy": {
+        "connectionPool": {"tcp": {"idleTimeout": "1m"}}, "outlierDetection": {"interval": "1s"},
+        "loadBalancer": {"localityLbSetting": {"failoverPriority": ["app", "v=2"]}}}}),
     istio("DestinationRule", "hidden", {"host": "one", "exportTo": ["elsewhere"], "subsets": [{"name": "z", "labels": {"v": "3"}}]}),
 ]  # fmt: skip
 PROXIES: list[tuple[Any, ...]] = [
@@ -79,8 +90,13 @@ PROXIES: list[tuple[Any, ...]] = [
 ]
 
 
+def meshed(objects: Iterable[Json] = ()) -> World:
+    return World(objects, mutual_tls=MutualTLS.AUTO)
+
+
 def everything(world: World) -> dict[str, bytes]:
     found = {}
+    world.feed.flush()
     for each in PROXIES:
         view = world.view(world.proxy(*each))
         for type_url in (*TYPES.values(), names.VIRTUAL_HOST):
@@ -94,7 +110,7 @@ def everything(world: World) -> dict[str, bytes]:
 def test_the_order_of_objects_never_shows(shuffler: random.Random) -> None:
     shuffled = deepcopy(OBJECTS)
     shuffler.shuffle(shuffled)
-    assert everything(World(shuffled)) == everything(World(OBJECTS))
+    assert everything(meshed(shuffled)) == everything(meshed(OBJECTS))
 
 
 @given(st.lists(st.tuples(st.sampled_from(range(len(OBJECTS))), st.booleans()), max_size=25))
@@ -103,7 +119,7 @@ def test_the_order_of_objects_never_shows(shuffler: random.Random) -> None:
 @settings(max_examples=100)
 def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]) -> None:
     """Changes taken up one by one leave the same bytes as reading what is left at once."""
-    world, present = World(), dict[int, Json]()
+    world, present = meshed(), dict[int, Json]()
     for each in PROXIES:
         world.view(world.proxy(*each))
     for index, put in history:
@@ -113,11 +129,11 @@ def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]
         elif present.pop(index, None) is not None:
             world.remove(OBJECTS[index])
         everything(world)
-    assert everything(world) == everything(World(present.values()))
+    assert everything(world) == everything(meshed(present.values()))
 
 
 def test_virtual_hosts_are_the_same_one_by_one() -> None:
-    world = World(OBJECTS)
+    world = meshed(OBJECTS)
     whole = messages(world.view(world.proxy(*PROXIES[0])), "routes")
     view = world.view(world.proxy(*PROXIES[-1]))
     single = [
