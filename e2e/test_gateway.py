@@ -23,8 +23,10 @@ from e2e.lab import SYSTEM, Lab
 from tests.certificates import Authority
 
 EXAMPLE = Path(__file__).parent / "mesh" / "gateway.yaml"
+INGRESS = EXAMPLE.with_name("ingress.yaml")
 NAMESPACE = "gateway-e2e"
 WEBAPP, CATALOG = "webapp.istioinaction.io", "catalog.istioinaction.io"
+SHOP = "shop.istioinaction.io"
 SNI = "simple-sni-{}.istioinaction.io"
 CREDENTIALS = ("webapp-credential", "catalog-credential", "catalog-credential-cacert")
 
@@ -116,11 +118,11 @@ def secret(lab: Lab, namespace: str, name: str, **pem: bytes) -> None:
     lab.kubectl.run("apply", "-f", "-", stdin=json.dumps(obj))
 
 
-def clear(address: str, port: int, host: str) -> tuple[int, str, str]:
-    """Status, location and body of `GET /` without TLS; zero where there is no answer."""
+def clear(address: str, port: int, host: str, path: str = "/") -> tuple[int, str, str]:
+    """Status, location and body of a GET without TLS; zero where there is no answer."""
     connection = http.client.HTTPConnection(address, port, timeout=10)
     try:
-        connection.request("GET", "/", headers={"Host": host})
+        connection.request("GET", path, headers={"Host": host})
         response = connection.getresponse()
         return response.status, response.getheader("location", ""), response.read().decode()
     except (OSError, http.client.HTTPException):
@@ -144,8 +146,13 @@ def edge(cluster: Lab) -> Iterator[Edge]:
     )
     # One that is being replaced would still inject its own image.
     until(
-        "one control plane",
-        lambda: len(pods_of(cluster, "app.kubernetes.io/component=mesh")) == 1,
+        "no control plane that is being replaced",
+        lambda: (
+            not any(
+                "deletionTimestamp" in each["metadata"]
+                for each in pods_of(cluster, "app.kubernetes.io/component=mesh")
+            )
+        ),
         timeout=60,
     )
     kubectl.run("create", "namespace", NAMESPACE)
@@ -227,3 +234,21 @@ def test_a_gateway_of_ones_own_is_injected(edge: Edge) -> None:
     until("an answer", lambda: clear(edge.own, 80, WEBAPP)[0] == 200, timeout=60)
     assert "Hello from webapp" in clear(edge.own, 80, WEBAPP)[2]
     assert clear(edge.own, 80, "unknown.example.com")[0] == 404
+
+
+def test_an_ingress_leads_by_host_and_path_and_is_told_where(edge: Edge) -> None:
+    kubectl = edge.lab.kubectl
+    kubectl.apply(INGRESS)
+    answer = partial(clear, edge.service, 80, SHOP)
+    until("its path", lambda: "Hello from webapp" in answer("/api/info")[2], timeout=30)
+    assert [answer(path)[0] for path in ("/", "/apiary")] == [404, 404]
+    assert clear(edge.service, 80, "other.istioinaction.io")[0] == 404
+
+    def told() -> bool:
+        found = kubectl.json("get", "ingress", "shop", "-n", NAMESPACE)["status"]
+        there: object = found.get("loadBalancer", {}).get("ingress")
+        return there == [{"ip": edge.service}]
+
+    until("the Ingress to be told where it is reached", told, timeout=30)
+    kubectl.run("delete", "ingress", "shop", "-n", NAMESPACE)
+    until("it to be gone", lambda: clear(edge.service, 80, SHOP)[0] == 404, timeout=30)
