@@ -11,8 +11,8 @@ Leased resources (`names.LEASED`) the proxy drops by itself when it has not been
 when they are renewed, each time in full, and never otherwise: not to a proxy that comes back, nor after a pause, since
 each sending is a promise that somebody vouches for them now. They are asked for by name and still taken away.
 
-A response that is refused is sent again one resource at a time, so that one bad resource doesn't hold up others; the
-bad one is not sent again until it changes, and the proxy keeps the last good one.
+A response that is refused is sent again one resource at a time, unless it is said whose fault it is, so that one bad
+resource doesn't hold up others; the bad one is not sent again until it changes, and the proxy keeps the last good one.
 """
 
 from __future__ import annotations
@@ -202,9 +202,11 @@ class Stream:
         answered, watched.outstanding = watched.outstanding, None
         if answered.type_url == names.ROUTES:
             self._open(each.name for each in answered.resources)
+        for name in request.relieved & watched.rejected.keys():
+            watched.known[name] = watched.rejected.pop(name)
         if request.error is None:
             return []
-        return self._refused(watched, answered, request.error)
+        return self._refused(watched, answered, request)
 
     def _first(self, request: Request) -> Watched:
         explicit = set(request.subscribe) - {"*"}
@@ -259,18 +261,28 @@ class Stream:
                 watched.known.pop(name, None)
                 watched.stale.add(name)
 
-    def _refused(self, watched: Watched, answered: Response, error: str) -> list[Rejection]:
+    def _refused(self, watched: Watched, answered: Response, request: Request) -> list[Rejection]:
         sent = answered.resources
-        for resource in sent:
+        culprits = tuple(each for each in sent if each.name in request.culprits)
+        rest = tuple(each for each in sent if each.name not in request.culprits)
+        if not culprits and len(sent) == 1:
+            culprits, rest = sent, ()
+        for resource in culprits if request.rest_taken else sent:
             # It may have an older one, or have taken this one and refused another: no version is known.
             watched.known[resource.name] = ""
             self._warming.discard(resource.name)
-        if len(sent) > 1:
+        if not culprits:
             watched.suspects.extend(resource.name for resource in sent)
-            return []
-        for resource in sent:
+        elif not request.rest_taken:
+            watched.stale.update(resource.name for resource in rest)
+        if not request.rest_taken:
+            for name in answered.removed:
+                watched.known[name] = ""
+                watched.stale.add(name)
+        for resource in culprits:
             watched.rejected[resource.name] = resource.version
-        return [Rejection(answered.type_url, each.name, each.version, error) for each in sent]
+        error = request.error or ""
+        return [Rejection(answered.type_url, each.name, each.version, error) for each in culprits]
 
     def poll(self) -> list[Response]:
         """What is to be sent now, in this order; remembers it as sent."""

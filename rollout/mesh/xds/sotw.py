@@ -4,14 +4,19 @@ A request names everything that is wanted, so what is new in it is a subscriptio
 clusters and listeners a response is all that the proxy is to have: what it took last, with what has changed since. Of
 other types it carries what has changed; the proxy gives such up together with what referred to them.
 
-What such a proxy has when it comes back is not known: it is sent everything, and clusters that are gone go at once. Where it
-refuses that first state, it is sent one resource after the other until the culprit is known, and lacks the rest meanwhile.
+What such a proxy has when it comes back is not known: it is sent everything, and clusters that are gone go at once.
+
+Envoy says in a refusal whose fault it is. It takes the rest of a state whose clusters or listeners it does not want, and keeps
+the older ones of these; as long as those older ones are not known here, the bad ones are sent along, since it would give
+up what it is not sent. Of a state with something that is not well-formed it takes nothing: that is left out of the next
+one. So nothing else is taken away meanwhile; from who says nothing, one resource after the other is tried.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
@@ -28,14 +33,57 @@ _ANY = _RESOURCES << 3 | 2
 _WRAPPER = b"type.googleapis.com/envoy.service.discovery.v3.Resource"
 
 
+_TOOK_THE_REST = ("Error adding/updating cluster(s) ", "Error adding/updating listener(s) ")
+_MALFORMED = "Proto constraint validation failed"
+_NAME = re.compile(r'^name:\s*"([^"]*)"', re.MULTILINE)
+
+
 @dataclass(slots=True)
 class _Type:
-    """What was asked for of a type, what the proxy took last, and what it has been sent since."""
+    """What was asked for of a type, what the proxy took last, and what it has been sent since.
+
+    `unknown` is it while it may have a state from before of which nothing is known here. `along` are the refused that are
+    sent along, `leaving` those that it has been told to give up since it took a state.
+    """
 
     asked: frozenset[str]
+    unknown: bool = True
     taken: dict[str, Resource] = field(default_factory=dict)
     sent: dict[str, Resource] = field(default_factory=dict)
+    along: dict[str, Resource] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)
     nonce: str = ""
+
+    def next(self, changed: Mapping[str, Resource], removed: Iterable[str]) -> dict[str, Resource]:
+        """The whole state with these changes."""
+        self.leaving = self.leaving.union(removed).difference(changed)
+        for name in removed:
+            self.along.pop(name, None)
+        return {
+            name: each
+            for name, each in (self.taken | self.along | dict(changed)).items()
+            if name not in self.leaving and ("*" in self.asked or name in self.asked)
+        }
+
+    def accepted(self) -> frozenset[str]:
+        """It took what it was sent; answers those that it had refused before."""
+        relieved = frozenset(self.along.keys() & self.sent.keys())
+        self.taken, self.along, self.leaving, self.unknown = self.sent, {}, set(), False
+        return relieved
+
+    def refused(self, culprits: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """It took all but these; answers which of them are new, and which others it had refused before."""
+        along = {
+            name: self.sent[name]
+            for name in culprits
+            if name not in self.taken and (self.unknown or name in self.along)
+        }
+        fresh = {name for name in culprits if self.along.get(name) != self.sent[name]}
+        relieved = self.along.keys() & self.sent.keys() - culprits
+        kept = {name: self.taken[name] for name in culprits if name in self.taken}
+        rest = {name: each for name, each in self.sent.items() if name not in culprits}
+        self.taken, self.along, self.leaving, self.unknown = rest | kept, along, set(), False
+        return frozenset(fresh), frozenset(relieved)
 
 
 class StateOfTheWorld:
@@ -58,16 +106,16 @@ class StateOfTheWorld:
             known = self._types[message.type_url] = _Type(asked)
         else:
             before, known.asked = known.asked, asked
-        refusal = message.error_detail.message if message.HasField("error_detail") else None
-        if refusal is None and known.nonce and message.response_nonce == known.nonce:
-            known.taken, known.nonce = known.sent, ""
         request = Request(
             type_url=message.type_url,
             subscribe=tuple(sorted(asked - before)),
             unsubscribe=tuple(sorted(before - asked)),
             nonce=message.response_nonce,
-            error=refusal,
+            error=message.error_detail.message if message.HasField("error_detail") else None,
         )
+        if known.nonce and message.response_nonce == known.nonce:
+            known.nonce = ""
+            request = _answered(known, request)
         return request, MessageToDict(message.node) if message.HasField("node") else None
 
     def encode(
@@ -75,14 +123,9 @@ class StateOfTheWorld:
     ) -> Response:
         """The response after which the proxy has these resources and not those removed."""
         known = self._types[type_url]
-        changed = {each.name: each for each in resources}
-        carried = changed
+        carried = {each.name: each for each in resources}
         if type_url in _WHOLE:
-            carried = {
-                name: each
-                for name, each in (known.taken | changed).items()
-                if name not in removed and ("*" in known.asked or name in known.asked)
-            }
+            carried = known.next(carried, removed)
         self._count += 1
         version = digest(repr([(each.name, each.version) for each in carried.values()]).encode())
         known.sent, known.nonce = carried, f"{version}-{self._count}"
@@ -95,6 +138,23 @@ class StateOfTheWorld:
             )
         )
         return Response(type_url, known.nonce, resources, removed, body)
+
+
+def _answered(known: _Type, request: Request) -> Request:
+    """The request, with what it says of the state that it answers."""
+    if request.error is None:
+        return replace(request, relieved=known.accepted())
+    if request.type_url not in _WHOLE:
+        return request
+    if request.error.startswith(_TOOK_THE_REST):
+        text = " " + request.error.replace("\n", " ")
+        if culprits := frozenset(name for name in known.sent if f" {name}: " in text):
+            fresh, relieved = known.refused(culprits)
+            error = request.error if fresh else None
+            return replace(request, error=error, culprits=fresh, rest_taken=True, relieved=relieved)
+    elif _MALFORMED in request.error and (name := _NAME.search(request.error)):
+        return replace(request, culprits=frozenset({name[1]}))
+    return request
 
 
 def _asked(type_url: str, wanted: Iterable[str]) -> frozenset[str]:

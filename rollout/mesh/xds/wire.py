@@ -21,7 +21,11 @@ _REMEMBERED, _BYTES = 64, 32 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A DeltaDiscoveryRequest; `error` is None unless it is a NACK."""
+    """A DeltaDiscoveryRequest; `error` is None unless it is a NACK.
+
+    Where that says whose fault it is, these are the `culprits`, and `rest_taken` whether the proxy has taken the rest all
+    the same. `relieved` are those that it had refused and has taken now, without their having changed.
+    """
 
     type_url: str
     subscribe: tuple[str, ...] = ()
@@ -29,6 +33,9 @@ class Request:
     versions: Mapping[str, str] = field(default_factory=dict)
     nonce: str = ""
     error: str | None = None
+    culprits: frozenset[str] = frozenset()
+    rest_taken: bool = False
+    relieved: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

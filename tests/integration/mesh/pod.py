@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,16 +114,18 @@ async def pod(
     labels: dict[str, str],
     identity: Path | None = None,
     drain_seconds: int = 45,
+    changed: Callable[[dict[str, Any]], None] = lambda _document: None,
 ) -> AsyncIterator[Pod]:
     """The whole: the application listens on 8080; Envoy's admin on 15000, both inside.
 
     With a directory of an identity, Envoy runs in it and comes by TLS. Connections of a listener that has changed go on
-    for the drain's time at most, and with them what it has counted.
+    for the drain's time at most, and with them what it has counted. `changed` may change the bootstrap.
     """
     with network(directory) as found:
         config = document("sidecar", namespace, name, xds_port, labels, 15000, identity)
         xds = config["static_resources"]["clusters"][0]["load_assignment"]["endpoints"][0]
         xds["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] = found.host
+        changed(config)
         with envoy_binary().open("rb") as binary:
             fd = binary.fileno()
             # By descriptor: the proxy's user may not look into this user's directories.

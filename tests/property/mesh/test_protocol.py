@@ -17,7 +17,8 @@ from rollout.mesh.xds.wire import Codec, Encoder, Request, Response
 
 SERVICES = st.sampled_from("abc")
 SLOTS = ("slot 0", "slot 1")
-BAD = "bad"
+BAD, MALFORMED = "bad", "badly"
+VERSIONS = st.sampled_from(("v", BAD, MALFORMED))
 
 
 def made(type_url: str, name: str, version: str) -> Resource:
@@ -105,8 +106,8 @@ class WholeProxy(NaiveProxy):
     def __init__(self) -> None:
         super().__init__()
         self.nonces: dict[str, str] = {}
-        self.accepted: set[str] = set()
-        """Types of which it has accepted a response since it last came back."""
+        self.unknown = True
+        """Whether it may still have clusters of which its control plane does not know."""
         self.codec = StateOfTheWorld()
 
     def request(self, kind: str, error: str | None = None) -> Request:
@@ -123,18 +124,19 @@ class WholeProxy(NaiveProxy):
         kind, have = response.type_url, self.have[response.type_url]
         message = discovery_pb2.DiscoveryResponse.FromString(response.body)
         assert message.nonce == response.nonce
+        if kind == names.CLUSTER:
+            self.unknown = self.codec._types[kind].unknown
         self.nonces[kind] = message.nonce
         found = dict(_name_and_version(each) for each in message.resources)
         bad = {name for name, version in found.items() if version.startswith(BAD)}
-        error = "refused " + ", ".join(sorted(bad)) if bad else None
         whole = kind in {names.CLUSTER, names.LISTENER}
-        if error and not whole:
+        error = _refusal(found, bad, whole=whole) if bad else None
+        if error and not (whole and error.startswith("Error adding/updating")):
             return [self.request(kind, error)]
         # Of a whole state Envoy takes what it can, and keeps what it had of the rest.
         kept = {name: version for name, version in have.items() if name in bad or not whole}
         have.clear()
         have.update(kept | {name: found[name] for name in found.keys() - bad})
-        self.accepted |= {kind} if not bad else set()
         requests = [self.request(kind, error)]
         if kind == names.CLUSTER:
             self.warm &= set(have)
@@ -158,9 +160,19 @@ class WholeProxy(NaiveProxy):
     def reconnect(self) -> list[Request]:
         self.codec = StateOfTheWorld()
         self.nonces.clear()
-        self.accepted.clear()
         kinds = (k for k in names.ORDER if k not in {names.SECRET, names.VIRTUAL_HOST})
         return [self.request(kind) for kind in kinds if self.asked.get(kind, True)]
+
+
+def _refusal(found: dict[str, str], bad: set[str], *, whole: bool) -> str:
+    """In Envoy's words."""
+    if not whole:
+        return "refused " + ", ".join(sorted(bad))
+    malformed = [name for name in found if found[name].startswith(MALFORMED)]
+    if malformed:
+        text = f'goo.gle/debugproto  \nname: "{malformed[0]}"\ntype: EDS\n'
+        return f"{text}: Proto constraint validation failed (ClusterValidationError)"
+    return "Error adding/updating cluster(s) " + ", ".join(f"{name}: odd" for name in sorted(bad))
 
 
 def _name_and_version(packed: Any) -> tuple[str, str]:
@@ -204,12 +216,12 @@ class Delta(RuleBasedStateMachine):
             self.server[kind][name] = made(kind, name, version)
         changed.setdefault(kind, set()).add(name)
 
-    @rule(name=SERVICES, present=st.booleans(), bad=st.booleans())
-    def change_service(self, name: str, present: bool, bad: bool) -> None:
+    @rule(name=SERVICES, present=st.booleans(), how=VERSIONS)
+    def change_service(self, name: str, present: bool, how: str) -> None:
         self.counter += 1
         changed: dict[str, set[str]] = {}
-        self.spoilt |= {name} if bad else set()
-        version = f"{BAD if bad else 'v'}{self.counter}" if present else None
+        self.spoilt |= {name} if how != "v" else set()
+        version = f"{how}{self.counter}" if present else None
         self.put(changed, names.CLUSTER, name, version)
         self.put(changed, names.ENDPOINTS, name, f"v{self.counter}" if present else None)
         self.put(changed, names.LISTENER, "80", "v1")
@@ -218,13 +230,14 @@ class Delta(RuleBasedStateMachine):
         self.put(changed, names.VIRTUAL_HOST, "80/h", f"v:{targets}:{self.counter}")
         self.stream.changed(changed)
 
-    @rule(present=st.booleans())
-    def change_port(self, present: bool) -> None:
+    @rule(present=st.booleans(), how=VERSIONS)
+    def change_port(self, present: bool, how: str) -> None:
         """A listener with routes of its own, which never change, and a virtual host, which does."""
         self.counter += 1
         changed: dict[str, set[str]] = {}
-        for kind, name in ((names.LISTENER, "81"), (names.ROUTES, "81")):
-            self.put(changed, kind, name, "v" if present else None)
+        listener = "v" if how == "v" else f"{how}{self.counter}"
+        for kind, name, version in ((names.LISTENER, "81", listener), (names.ROUTES, "81", "v")):
+            self.put(changed, kind, name, version if present else None)
         self.put(changed, names.VIRTUAL_HOST, "81/h", f"v::{self.counter}" if present else None)
         self.stream.changed(changed)
 
@@ -297,7 +310,6 @@ class Delta(RuleBasedStateMachine):
 
     def deliver(self, response: Response) -> None:
         had = dict(self.proxy.have[names.CLUSTER])
-        self.about_to_take(response)
         self.to_server += self.proxy.take(response)
         if response.type_url in {names.ROUTES, names.VIRTUAL_HOST}:
             for each in response.resources:
@@ -312,15 +324,12 @@ class Delta(RuleBasedStateMachine):
             gone = self.gone(set(had) - set(self.proxy.have[names.CLUSTER]))
             assert not gone & used, "a cluster in use was removed"
 
-    def about_to_take(self, response: Response) -> None:
-        """Before the proxy sees it."""
-
     def time_passes(self) -> None:
         """Nothing that a proxy is not told hangs on it."""
 
-    def gone(self, names: set[str]) -> set[str]:
+    def gone(self, found: set[str]) -> set[str]:
         """Of clusters that a response took away, those that it should not have."""
-        return names
+        return found
 
     def assert_usable(self, route: str) -> None:
         """A route that arrives leads to clusters which are there and warm, unless the proxy was sent a bad one."""
@@ -359,6 +368,8 @@ class Delta(RuleBasedStateMachine):
             wanted = {name: v for name, v in wanted.items() if name in self.proxy.asked[kind]}
             if kind not in names.LEASED:
                 have = {name: v for name, v in have.items() if name in wanted}
+        if kind == names.VIRTUAL_HOST:
+            wanted = {n: v for n, v in wanted.items() if n[:2] in self.proxy.have[names.ROUTES]}
         for name, version in wanted.items():
             if version.startswith(BAD):
                 assert (name, version) in self.reported
@@ -378,21 +389,22 @@ class Whole(Delta):
         assert isinstance(self.proxy, WholeProxy)
         return self.proxy.codec
 
-    searching = False
-
-    def about_to_take(self, response: Response) -> None:
-        assert isinstance(self.proxy, WholeProxy)
-        if response.type_url == names.CLUSTER:
-            self.searching = names.CLUSTER not in self.proxy.accepted
-
     def time_passes(self) -> None:
         # Leased resources are not taken away by name: they end by themselves.
         self.leases_expire()
 
-    def gone(self, names: set[str]) -> set[str]:
-        # What a proxy has when it comes back is not known: the first state takes away what is no longer there, and while
-        # it is searched for what was refused of it, what may be that is missing.
-        return set() if self.searching else names
+    def gone(self, found: set[str]) -> set[str]:
+        # What a proxy has when it comes back is not known: the first state takes away what is no longer there, and of what
+        # is malformed now it cannot be told to keep what it had.
+        assert isinstance(self.proxy, WholeProxy)
+        if not self.proxy.unknown:
+            return found
+        there = self.server[names.CLUSTER]
+        return {
+            each
+            for each in found
+            if each in there and not there[each].version.startswith(MALFORMED)
+        }
 
 
 TestDelta = Delta.TestCase

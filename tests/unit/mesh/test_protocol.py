@@ -94,3 +94,22 @@ def test_one_that_is_refused_does_not_hold_up_another() -> None:
     assert proxy.exchange() == (["slot 1"], [])
     proxy.renew()
     assert proxy.exchange() == (["slot 1"], [])
+
+
+def test_what_was_taken_away_with_something_refused_is_taken_away_again() -> None:
+    """Of a message that is not well-formed Envoy takes nothing."""
+    listeners = {name: resource(names.LISTENER, name, b"v1") for name in "ab"}
+    stream = Stream({names.LISTENER: listeners}, Encoder().encode)
+    stream.receive(Request(type_url=names.LISTENER, subscribe=("*",)))
+    [first] = stream.poll()
+    stream.receive(Request(type_url=names.LISTENER, nonce=first.nonce))
+    del listeners["b"]
+    listeners["a"] = resource(names.LISTENER, "a", b"bad")
+    stream.changed({names.LISTENER: ["a", "b"]})
+    [second] = stream.poll()
+    assert second.removed == ("b",)
+    stream.receive(Request(type_url=names.LISTENER, nonce=second.nonce, error="no"))
+    [third] = stream.poll()
+    assert (third.resources, third.removed) == ((), ("b",))
+    stream.receive(Request(type_url=names.LISTENER, nonce=third.nonce))
+    assert stream.synced
