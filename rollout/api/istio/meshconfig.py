@@ -151,7 +151,7 @@ class ZipkinAddress(Model):
     def problems(self) -> Iterator[Problem]:
         """What has no port."""
         host, _, port = self.address.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             yield Problem(
                 "address", f"{self.address!r} has no port", "write service.namespace:port"
             )

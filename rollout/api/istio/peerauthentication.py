@@ -43,7 +43,7 @@ class PeerAuthenticationSpec(Model):
                 "portLevelMtls", "needs a selector", "add selector.matchLabels, or use mtls"
             )
         for port in self.port_level_mtls:
-            if not port.isdigit() or not 0 < int(port) < 65536:
+            if not port.isdecimal() or not 0 < int(port) < 65536:
                 reason = f"{port!r} is not a port"
                 yield Problem("portLevelMtls", reason, "write the pod's port, 1 to 65535")
 

@@ -88,7 +88,7 @@ def _is_endpoint(text: str) -> bool:
     except ValueError:
         return False
     own = address.is_loopback or address.is_unspecified
-    return own and port.isdigit() and 0 < int(port) < 65536
+    return own and port.isdecimal() and 0 < int(port) < 65536
 
 
 class OutboundTrafficPolicy(Model):

@@ -121,7 +121,7 @@ def _inbound(service: Service, port: Port, number: int) -> InboundPort:
 def _container_port(port: Port, pod: Json | None) -> int | None:
     if isinstance(port.target, int):
         return port.target
-    if port.target.isdigit():
+    if port.target.isdecimal():
         return int(port.target)
     containers = ((pod or {}).get("spec") or {}).get("containers") or ()
     for container in containers:

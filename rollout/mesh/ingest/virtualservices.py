@@ -209,8 +209,8 @@ def _retries(retries: HTTPRetry | None, *, hedge: bool) -> ir.Retries | None:
     if retries is None:
         return None
     words = [word.strip() for word in (retries.retry_on or "").split(",") if word.strip()]
-    codes = tuple(int(word) for word in words if word.isdigit() and 100 <= int(word) < 600)
-    conditions = [word for word in words if not word.isdigit()]
+    codes = tuple(int(word) for word in words if word.isdecimal() and 100 <= int(word) < 600)
+    conditions = [word for word in words if not word.isdecimal()]
     if codes and "retriable-status-codes" not in conditions:
         conditions.append("retriable-status-codes")
     timeout = retries.per_try_timeout

@@ -34,7 +34,7 @@ class Member:
         """Where it serves a service's port; None where that is a name that it has no port of."""
         own = dict(self.ports)
         number = own.get(port.name) or own.get(str(port.target)) or port.target
-        if isinstance(number, str) and not number.isdigit():
+        if isinstance(number, str) and not number.isdecimal():
             return None
         return replace(self.endpoint, port=int(number))
 

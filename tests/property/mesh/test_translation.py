@@ -76,11 +76,13 @@ OBJECTS = [
         "ports": [{"number": 5432, "name": "tcp", "protocol": "TCP"}], "workloadSelector": {"labels": {"app": "one"}}}),
     istio("WorkloadEntry", "vm", {"address": "192.0.2.9", "labels": {"app": "one", "v": "1"}, "locality": "eu/a"}),
     istio("WorkloadEntry", "more", {"address": "192.0.2.10", "labels": {"app": "one", "v": "2"}, "weight": 3}),
+    istio("DestinationRule", "lasting", {"host": "out.example.com", "trafficPolicy": {"connectionPool": {"tcp": {"idleTimeout": "1m"}}}}),
     istio("DestinationRule", "near", {"host": "db.example.com", "trafficPolicy": {
-        "connectionPool": {"tcp": {"idleTimeout": "1m"}}, "outlierDetection": {"interval": "1s"},
+        "outlierDetection": {"interval": "1s"},
         "loadBalancer": {"localityLbSetting": {"failoverPriority": ["app", "v=2"]}}}}),
     istio("DestinationRule", "hidden", {"host": "one", "exportTo": ["elsewhere"], "subsets": [{"name": "z", "labels": {"v": "3"}}]}),
 ]  # fmt: skip
+NAMES = [each["metadata"]["name"] for each in OBJECTS]
 PROXIES: list[tuple[Any, ...]] = [
     ("sidecar", "shop", "one", {"app": "one"}),
     ("sidecar", "shop", "three", {"app": "three"}),
@@ -116,6 +118,14 @@ def test_the_order_of_objects_never_shows(shuffler: random.Random) -> None:
 @given(st.lists(st.tuples(st.sampled_from(range(len(OBJECTS))), st.booleans()), max_size=25))
 @example([(0, True), (10, True), (7, True)])
 @example([(0, True), (7, True), (10, True), (7, False)])
+@example([(NAMES.index("out"), True), (NAMES.index("lasting"), True)])
+@example(
+    [
+        (NAMES.index(name), put)
+        for name, put in (("machines", True), ("vm", True), ("near", True), ("vm", False))
+    ]
+)
+@example([(NAMES.index("across"), True), (0, True), (7, True), (NAMES.index("across"), False)])
 @settings(max_examples=100)
 def test_a_history_ends_where_a_fresh_start_does(history: list[tuple[int, bool]]) -> None:
     """Changes taken up one by one leave the same bytes as reading what is left at once."""

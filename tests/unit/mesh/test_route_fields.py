@@ -36,6 +36,20 @@ def route(made: World, port: str = "80") -> Json:
     return as_json(found.routes[0])
 
 
+def test_a_route_is_called_by_its_rule_and_its_match() -> None:
+    assert (
+        route(world({**ROUTE, "name": "rule", "match": [{"name": "first"}]}))["name"]
+        == "rule.first"
+    )
+    assert route(world({**ROUTE, "match": [{"name": "first"}]}))["name"] == "first"
+    assert route(world({**ROUTE, "name": "rule"}))["name"] == "rule"
+
+
+def test_a_condition_of_retries_that_only_looks_like_a_number_is_none() -> None:
+    (problem,) = world({**ROUTE, "retries": {"attempts": 1, "retryOn": "503,²"}}).problems()
+    assert problem.field == "spec.http[0].retries.retryOn"
+
+
 def test_what_a_match_takes_is_counted_apart() -> None:
     assert route(world({**ROUTE, "match": [{"statPrefix": "shop"}]}))["stat_prefix"] == "shop"
 
