@@ -23,6 +23,8 @@ from rollout.mesh.translate.resource import Resource, wrap
 from rollout.mesh.translate.sources import ADS
 
 _CONNECT_TIMEOUT = duration_pb2.Duration(seconds=10)
+_NEAR_CONNECT_TIMEOUT = duration_pb2.Duration(seconds=2)
+"""Of endpoints within the mesh: an address that a pod has left may answer nothing, and a retry has to begin in time."""
 _INBOUND_SOURCE = "127.0.0.6"
 """Istio's source address of what Envoy hands to the application, by which it is known not to be intercepted again."""
 
@@ -73,7 +75,7 @@ def bare_cluster(
     traffic = traffic_of(policy, port.number, subset)
     cluster = cluster_pb2.Cluster(
         name=name,
-        connect_timeout=_CONNECT_TIMEOUT,
+        connect_timeout=_NEAR_CONNECT_TIMEOUT if _is_near(service) else _CONNECT_TIMEOUT,
         circuit_breakers=circuit_breakers(traffic.pool, traffic.budget),
         metadata=service_metadata(service.host, service.name, service.namespace, subset),
     )
@@ -87,6 +89,10 @@ def bare_cluster(
     apply_pool(cluster, port.protocol, traffic.pool)
     apply_outlier(cluster, traffic.outlier)
     return cluster
+
+
+def _is_near(service: Service) -> bool:
+    return service.resolution is Resolution.ENDPOINTS and not service.external
 
 
 def _found(cluster: Any, service: Service, port: Port, subset: Subset | None) -> None:
