@@ -42,6 +42,7 @@ CASES: dict[str, tuple[System, System]] = {
     "retry-storm": (STRONG, System(attempts=10, timeout="5s")),
     "delay": (STRONG, System(timeout="200ms")),
     "http-500": (PATIENT, System(attempts=0)),
+    "connection-reset": (PATIENT, System(attempts=0)),
     "abort-by-header": (PATIENT, System(sets={"x-user": "test-all"})),
     "slow-dependency": (System(timeout="500ms"), System(timeout="")),
     "outlier-ejection": (System(attempts=0, policy=OUTLIERS), System(attempts=0)),

@@ -54,6 +54,7 @@ def _kinds(experiment: object) -> list[str]:
     given = {
         "delay": fault.delay,
         "abort": fault.abort,
+        "reset": fault.reset,
         "bandwidth": fault.bandwidth,
         "podKill": fault.pod_kill,
     }

@@ -8,7 +8,13 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from rollout.api.canary import Phase as CanaryPhase
-from rollout.api.chaos import FINALIZER, HALT_ANNOTATION, ChaosExperiment, ExperimentStatus
+from rollout.api.chaos import (
+    FINALIZER,
+    HALT_ANNOTATION,
+    REQUEST_FAULTS,
+    ChaosExperiment,
+    ExperimentStatus,
+)
 from rollout.api.errors import InvalidObject
 from rollout.api.kinds import CANARY, CHAOS_EXPERIMENT, NAMESPACE, SERVICE, Kind
 from rollout.chaos.desk import Desk
@@ -180,7 +186,7 @@ def _layer(obj: Object) -> str:
     """Whose proxies carry the fault out; empty where none do, or where it cannot be read."""
     spec = obj.get("spec")
     fault = spec.get("fault") if isinstance(spec, dict) else None
-    if not isinstance(fault, dict) or not {"delay", "abort", "bandwidth"} & set(fault):
+    if not isinstance(fault, dict) or not set(REQUEST_FAULTS) & set(fault):
         return ""
     return str(fault.get("layer") or "upstream")
 

@@ -19,7 +19,9 @@ def own_services(service: str, arm: str) -> frozenset[str]:
     """Names of the Services that a target means, those of its Canary included."""
     if arm != "all":
         return frozenset({f"{service}-{arm}"})
-    return frozenset({service, *(f"{service}-{each}" for each in ("primary", "canary", "baseline"))})
+    return frozenset(
+        {service, *(f"{service}-{each}" for each in ("primary", "canary", "baseline"))}
+    )
 
 
 def selected(names: Iterable[str], known: Mapping[str, Selector]) -> Iterator[Selector]:

@@ -17,7 +17,7 @@ from rollout.judge.thresholds import Bounds, Measure
 from rollout.kube.objects import Object
 
 FAULTED = 'response_flags=~".*(DI|FI).*"'
-"""Envoy's flags of requests that were delayed or aborted on purpose."""
+"""Envoy's flags of requests that were delayed, or aborted or broken off, on purpose."""
 
 
 class TrafficCounter:
@@ -54,7 +54,7 @@ class TrafficCounter:
             reporter = "destination" if fault.layer == "upstream" else "source"
             total = requests(experiment, services, f'reporter="{reporter}"')
             # Responses that are slowed down carry no flag: there, each of the share counts as hit.
-            flagged = fault.delay or fault.abort
+            flagged = fault.delay or fault.abort or fault.reset
             faulted = requests(experiment, services, FAULTED) if flagged else total
         return faulted, total, certificates(experiment) if fault.certificate_outage else ""
 

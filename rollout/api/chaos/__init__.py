@@ -13,6 +13,7 @@ from rollout.api.chaos.experiment import (
 )
 from rollout.api.chaos.fault import (
     GRPC_STATUSES,
+    REQUEST_FAULTS,
     Abort,
     Bandwidth,
     Delay,
@@ -20,6 +21,7 @@ from rollout.api.chaos.fault import (
     Layer,
     PodKill,
     RequestMatch,
+    Reset,
     Share,
 )
 from rollout.api.chaos.load import FortioLoad, Load
@@ -60,6 +62,7 @@ __all__ = [
     "HALT_ANNOTATION",
     "LEASE_LABEL",
     "PAUSE_ANNOTATION",
+    "REQUEST_FAULTS",
     "RUN_ANNOTATION",
     "TOLD_UPSTREAM",
     "Abort",
@@ -89,6 +92,7 @@ __all__ = [
     "ProbedObject",
     "ReportSpec",
     "RequestMatch",
+    "Reset",
     "RunProperties",
     "Sample",
     "Schedule",

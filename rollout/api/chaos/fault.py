@@ -35,6 +35,9 @@ GRPC_STATUSES: Final = (
 )
 """The gRPC statuses that say that a call failed, at their numbers from 1."""
 
+REQUEST_FAULTS: Final = ("delay", "abort", "reset", "bandwidth")
+"""The parts of a fault that proxies do to requests."""
+
 Layer = Literal["upstream", "client"]
 
 
@@ -96,6 +99,13 @@ class Abort(Model):
                 f"{self.grpc_status!r} is not a gRPC status that says failure",
                 f"use one of {', '.join(GRPC_STATUSES)}",
             )
+
+
+class Reset(Model):
+    """Requests broken off without an answer: the connection is closed (HTTP/1), or the stream reset (HTTP/2)."""
+
+    percentage: Share = Share(value=100)
+    """How many of them; all where unset."""
 
 
 class Bandwidth(Model):
@@ -168,12 +178,14 @@ class RequestMatch(Model):
 
 
 class Fault(Model):
-    """What is broken: one or more of delay, abort, bandwidth, certificateOutage and podKill."""
+    """What is broken: one or more of delay, abort or reset, bandwidth, certificateOutage and podKill."""
 
     delay: Delay | None = None
     """Requests made to wait."""
     abort: Abort | None = None
     """Requests answered with an error."""
+    reset: Reset | None = None
+    """Requests broken off; not together with `abort`."""
     bandwidth: Bandwidth | None = None
     """Responses slowed down."""
     certificate_outage: Bool = False
@@ -189,7 +201,7 @@ class Fault(Model):
     @property
     def in_mesh(self) -> bool:
         """Whether proxies carry any of it out."""
-        return any(part is not None for part in (self.delay, self.abort, self.bandwidth))
+        return any(part is not None for part in self._parts)
 
     @property
     def leased(self) -> bool:
@@ -199,8 +211,11 @@ class Fault(Model):
     @property
     def traffic_percent(self) -> float:
         """The largest share of the matched requests that its parts can hit together; 0 without one."""
-        parts = (self.delay, self.abort, self.bandwidth)
-        return min(100.0, sum(part.percentage.value for part in parts if part))
+        return min(100.0, sum(part.percentage.value for part in self._parts if part))
+
+    @property
+    def _parts(self) -> tuple[Delay | Abort | Reset | Bandwidth | None, ...]:
+        return (self.delay, self.abort, self.reset, self.bandwidth)
 
     @property
     def summary(self) -> str:
@@ -213,6 +228,8 @@ class Fault(Model):
         if self.abort:
             status = self.abort.http_status or self.abort.grpc_status
             yield f"abort {status} {self.abort.percentage.value:g}%"
+        if self.reset:
+            yield f"reset {self.reset.percentage.value:g}%"
         if self.bandwidth:
             share = self.bandwidth.percentage.value
             yield f"bandwidth {self.bandwidth.limit_kbps}kbps {share:g}%"
@@ -226,10 +243,17 @@ class Fault(Model):
         """A fault of nothing, of nobody, or whose matches cannot matter."""
         if not self.leased and self.pod_kill is None:
             yield Problem(
-                "", "breaks nothing", "set delay, abort, bandwidth, certificateOutage or podKill"
+                "",
+                "breaks nothing",
+                "set delay, abort, reset, bandwidth, certificateOutage or podKill",
             )
-        for name in ("delay", "abort", "bandwidth"):
-            part = getattr(self, name)
+        if self.abort and self.reset:
+            yield Problem(
+                "reset",
+                "cannot be together with abort: a request ends but once",
+                "remove one of them, or make an experiment of its own of it",
+            )
+        for name, part in zip(REQUEST_FAULTS, self._parts, strict=True):
             if part is not None and part.percentage.value <= 0:
                 yield Problem(f"{name}.percentage.value", "is 0", "give more, or remove it")
         if self.match and not self.in_mesh:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from rollout.api.chaos import ReportSpec, Verdict
+from rollout.api.chaos import REQUEST_FAULTS, ReportSpec, Verdict
 
 _FAILED: Final = {
     "delay": "Callers waited for a slow dependency. Give them a time-out below their own caller's patience"
     " (VirtualService `timeout`), and something to answer without it.",
     "abort": "Callers were handed the dependency's errors. Retry what may be retried (VirtualService `retries`,"
     " few attempts), take failing endpoints out (DestinationRule `outlierDetection`), or answer without them.",
+    "reset": "Callers lost requests with their connections. Retry what may be sent twice (VirtualService `retries`, with"
+    " `retryOn: reset`), and take endpoints out that keep doing it (DestinationRule `outlierDetection`).",
     "bandwidth": "Callers waited for large answers. Send less, page it, or give up sooner (`timeout`).",
     "certificateOutage": "Certificates ended before they could be renewed. Let them hold longer than the authority may be"
     " away: they are renewed at half their life, so half of it is the time that an outage may take.",
@@ -27,7 +29,7 @@ def advice(report: ReportSpec) -> tuple[str, ...]:
 
 def _advice(report: ReportSpec) -> Iterator[str]:
     fault = report.spec.get("fault") or {}
-    in_mesh = any(name in fault for name in ("delay", "abort", "bandwidth"))
+    in_mesh = any(name in fault for name in REQUEST_FAULTS)
     if in_mesh and report.injected_at and not report.blast.requests_faulted:
         yield (
             "No faulted request was seen, so this run proves little: see that the target's pods have a sidecar,"

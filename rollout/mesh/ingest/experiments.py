@@ -8,7 +8,7 @@ from rollout.api.istio.match import HTTPMatchRequest
 from rollout.mesh.ingest.matches import Fault as Wrong
 from rollout.mesh.ingest.matches import match_of
 from rollout.mesh.model import routing as ir
-from rollout.mesh.model.fault import Bandwidth, Callers, Layer, LeasedFault
+from rollout.mesh.model.fault import Bandwidth, Callers, Layer, LeasedFault, Reset
 from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.service import service_host
 
@@ -45,6 +45,7 @@ def leased_fault(experiment: ChaosExperiment) -> LeasedFault | Problem | None:
         matches=tuple(each for each in matches if isinstance(each, ir.Match)),
         delay=_delay(fault),
         abort=_abort(fault),
+        reset=Reset(fault.reset.percentage.value) if fault.reset is not None else None,
         bandwidth=_bandwidth(fault),
         certificates=fault.certificate_outage,
     )

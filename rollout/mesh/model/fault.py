@@ -33,6 +33,13 @@ class Bandwidth:
     percent: float = 100.0
 
 
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A percentage of requests is broken off without an answer."""
+
+    percent: float = 100.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callers:
     """Whose requests are faulted: those of pods with all these labels, in any of these namespaces (none: all)."""
@@ -58,6 +65,8 @@ class LeasedFault:
     matches: tuple[Match, ...] = ()
     delay: Delay | None = None
     abort: Abort | None = None
+    reset: Reset | None = None
+    """Never beside `abort`: a request can end but once."""
     bandwidth: Bandwidth | None = None
     certificates: bool = False
     """Whether the authority gives the pods of `hosts` no certificates."""
@@ -65,7 +74,8 @@ class LeasedFault:
     @property
     def in_proxies(self) -> bool:
         """Whether proxies carry any of it out."""
-        return any(part is not None for part in (self.delay, self.abort, self.bandwidth))
+        parts = (self.delay, self.abort, self.reset, self.bandwidth)
+        return any(part is not None for part in parts)
 
     @property
     def age(self) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ a fault filter that does nothing. The default is in force from the start: nothin
 
 One slot holds one fault with all its conditions, as a CEL expression: if conditions that are alternatives were filters
 of their own, a request that meets two would be faulted twice. Requests that don't meet it skip the filter, and so do
-those for which it cannot be evaluated.
+those for which it cannot be evaluated. Breaking requests off takes several filters: a chain that those run through that do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, assert_never
 from envoy.config.core.v3 import config_source_pb2, extension_pb2
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2
 from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2
+from envoy.extensions.filters.http.composite.v3 import composite_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
@@ -28,8 +29,8 @@ from xds.type.v3 import cel_pb2 as expression_pb2
 
 from rollout.mesh.model.fault import INBOUND_SLOTS, OUTBOUND_SLOTS, Layer, LeasedFault
 from rollout.mesh.model.proxy import Proxy, ProxyType
-from rollout.mesh.model.routing import Fault, Match, MatchKind, StringMatch
-from rollout.mesh.translate import cel, names
+from rollout.mesh.model.routing import Abort, Fault, Match, MatchKind, StringMatch
+from rollout.mesh.translate import cel, names, resets
 from rollout.mesh.translate.callers import PEER_METADATA
 from rollout.mesh.translate.faults import fault_policy
 from rollout.mesh.translate.faults import share as fraction
@@ -41,6 +42,7 @@ TTL = 3
 INBOUND = tuple(names.fault_slot("inbound", index) for index in range(INBOUND_SLOTS))
 OUTBOUND = tuple(names.fault_slot("outbound", index) for index in range(OUTBOUND_SLOTS))
 
+_Lists = matcher_pb2.Matcher.MatcherList
 _TYPE = "type.googleapis.com/"
 _CLUSTER = cel.attribute("xds.cluster_name")
 _HEADERS = cel.attribute("request.headers")
@@ -118,16 +120,29 @@ def _own_clusters(proxy: Proxy, fault: LeasedFault) -> frozenset[str]:
 @lru_cache(maxsize=256)
 def _resource(name: str, fault: LeasedFault, targets: frozenset[str]) -> Resource:
     """`targets` are the inbound clusters, or the hosts to which the outbound clusters lead."""
-    inner = extension_pb2.TypedExtensionConfig(name=fault.run, typed_config=pack(_policy(fault)))
-    config = extension_matcher_pb2.ExtensionWithMatcher(
-        xds_matcher=_skip_unless(_condition(fault, targets)), extension_config=inner
-    )
+    policy = extension_pb2.TypedExtensionConfig(name=fault.run, typed_config=pack(_policy(fault)))
+    condition = _condition(fault, targets)
+    if fault.reset is None:
+        config = extension_matcher_pb2.ExtensionWithMatcher(
+            xds_matcher=_skip_unless(condition), extension_config=policy
+        )
+    else:
+        chosen = extension_pb2.TypedExtensionConfig(
+            name=fault.run, typed_config=pack(composite_pb2.Composite())
+        )
+        config = extension_matcher_pb2.ExtensionWithMatcher(
+            xds_matcher=_run_where(condition, *resets.reset_filters(), policy),
+            extension_config=chosen,
+        )
     message = extension_pb2.TypedExtensionConfig(name=name, typed_config=pack(config))
     return wrap(names.EXTENSION, name, message, ttl=TTL)
 
 
 def _policy(fault: LeasedFault) -> Any:
-    policy = fault_policy(Fault(delay=fault.delay, abort=fault.abort))
+    abort = fault.abort
+    if fault.reset is not None:
+        abort = Abort(fault.reset.percent, http=resets.STATUS)
+    policy = fault_policy(Fault(delay=fault.delay, abort=abort))
     if fault.bandwidth is not None:
         policy.response_rate_limit.fixed_limit.limit_kbps = fault.bandwidth.kibps
         policy.response_rate_limit.percentage.CopyFrom(fraction(fault.bandwidth.percent))
@@ -183,17 +198,30 @@ def _compared(value: Any, match: StringMatch) -> Any:
 
 def _skip_unless(condition: Any) -> Any:
     """Skips where it is not true, an error included: `not` of an expression without an answer is true."""
+    unless = _Lists.Predicate(not_matcher=_meets(condition))
+    return _only_rule(unless, "skip", skip_action_pb2.SkipFilter())
+
+
+def _run_where(condition: Any, *filters: Any) -> Any:
+    """Runs these filters where it is true."""
+    chain = composite_pb2.FilterChainConfiguration(typed_config=filters)
+    action = composite_pb2.ExecuteFilterAction(filter_chain=chain)
+    return _only_rule(_meets(condition), "run", action)
+
+
+def _meets(condition: Any) -> Any:
     input_ = http_inputs_pb2.HttpAttributesCelMatchInput()
     expression = expression_pb2.CelExpression(cel_expr_parsed=cel.parsed(condition))
     matcher = cel_pb2.CelMatcher(expr_match=expression)
-    skip = skip_action_pb2.SkipFilter()
-    lists = matcher_pb2.Matcher.MatcherList
-    predicate = lists.Predicate.SinglePredicate(
+    single = _Lists.Predicate.SinglePredicate(
         input=xds_extension_pb2.TypedExtensionConfig(name="request", typed_config=pack(input_)),
         custom_match=xds_extension_pb2.TypedExtensionConfig(name="cel", typed_config=pack(matcher)),
     )
-    unless = lists.Predicate(not_matcher=lists.Predicate(single_predicate=predicate))
-    action = xds_extension_pb2.TypedExtensionConfig(name="skip", typed_config=pack(skip))
-    on_match = matcher_pb2.Matcher.OnMatch(action=action)
-    rule = lists.FieldMatcher(predicate=unless, on_match=on_match)
-    return matcher_pb2.Matcher(matcher_list=lists(matchers=[rule]))
+    return _Lists.Predicate(single_predicate=single)
+
+
+def _only_rule(predicate: Any, name: str, action: Any) -> Any:
+    named = xds_extension_pb2.TypedExtensionConfig(name=name, typed_config=pack(action))
+    on_match = matcher_pb2.Matcher.OnMatch(action=named)
+    rule = _Lists.FieldMatcher(predicate=predicate, on_match=on_match)
+    return matcher_pb2.Matcher(matcher_list=_Lists(matchers=[rule]))

@@ -10,15 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout, ServerDisconnectedError
 
 from rollout.api.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
 from rollout.kube.client import Client
+from rollout.mesh.translate import resets
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh.support import (
@@ -31,11 +33,22 @@ from tests.integration.mesh.support import (
     serve_backend,
     service,
 )
-from tests.integration.mesh.vouching import Voucher, abort, control_plane_process, vouching
+from tests.integration.mesh.vouching import (
+    Voucher,
+    abort,
+    control_plane_process,
+    reset,
+    vouching,
+)
 from tests.waiting import until
 
 BOUND = 5.0
 """Seconds after which a fault that nobody vouches for must be gone."""
+BROKEN_OFF = 0
+"""In place of a status, where the connection was closed without an answer."""
+KINDS = {418: abort("one"), BROKEN_OFF: reset("one")}
+"""Specs by what is seen of them."""
+each_kind = pytest.mark.parametrize("seen", KINDS, ids=["abort", "reset"])
 
 
 @dataclass(slots=True)
@@ -52,10 +65,16 @@ class Scene:
     voucher: Voucher
     session: ClientSession
 
-    async def status(self, name: str = "one", path: str = "/", **headers: str) -> int:
-        host = {"Host": f"{name}.example.com"}
-        async with self.session.get(self.url + path, headers=host | headers) as response:
-            return response.status
+    async def status(
+        self, name: str = "one", path: str = "/", *, method: str = "GET", **headers: str
+    ) -> int:
+        """A lost GET the client sends once more by itself, a POST it does not."""
+        host, url = {"Host": f"{name}.example.com"}, self.url + path
+        try:
+            async with self.session.request(method, url, headers=host | headers) as response:
+                return response.status
+        except ServerDisconnectedError:
+            return BROKEN_OFF
 
     async def sees(self, status: int, name: str = "one", **headers: str) -> None:
         async def seen() -> bool:
@@ -82,7 +101,7 @@ class Scene:
         ]
         return _timeless(kept)
 
-    async def counted(self) -> None:
+    async def counted(self, seen: int) -> None:
         """The caller's metrics say which service's requests were faulted."""
         page = await self.proxy.get("/stats/prometheus?filter=requests_total")
         series = [dict(re.findall(r'(\w+)="([^"]*)"', line)) for line in page.splitlines()]
@@ -90,7 +109,7 @@ class Scene:
         assert faulted
         for each in faulted:
             assert each["reporter"] == "source"
-            assert each["response_code"] == "418"
+            assert each["response_code"] == str(seen)
             assert each["destination_service_name"] == "one"
             assert each["destination_service_namespace"] == self.namespace
 
@@ -163,19 +182,21 @@ async def scene(
         yield await _scene(stack, apiserver, client, namespace, tmp_path)
 
 
+@each_kind
 async def test_a_fault_hits_its_service_alone_for_longer_than_its_life_and_leaves_nothing(
-    scene: Scene,
+    scene: Scene, seen: int
 ) -> None:
     before = await scene.configuration()
-    await scene.voucher.start("one", **abort("one"))
-    await scene.sees(418)
+    await scene.voucher.start("one", **KINDS[seen])
+    await scene.sees(seen)
     begin = monotonic()
     while monotonic() < begin + 4:
-        assert (await scene.status("one"), await scene.status("two")) == (418, 200)
+        assert (await scene.status("one"), await scene.status("two")) == (seen, 200)
         await asyncio.sleep(0.02)
     assert len(await scene.filled()) == 1
     assert await scene.configuration() == before
-    await scene.counted()
+    # What is broken off counts as the answer that nobody saw.
+    await scene.counted(seen or resets.STATUS)
     await scene.voucher.stop("one")
     await scene.sees(200)
     assert await scene.filled() == []
@@ -183,17 +204,20 @@ async def test_a_fault_hits_its_service_alone_for_longer_than_its_life_and_leave
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-async def test_it_ends_with_its_control_plane(scene: Scene, number: signal.Signals) -> None:
-    await scene.voucher.start("one", **abort("one"))
-    await scene.sees(418)
+@each_kind
+async def test_it_ends_with_its_control_plane(
+    scene: Scene, number: signal.Signals, seen: int
+) -> None:
+    await scene.voucher.start("one", **KINDS[seen])
+    await scene.sees(seen)
     scene.plane.send_signal(number)
     await scene.gone_within_bound(monotonic())
     if number is signal.SIGSTOP:
         scene.plane.send_signal(signal.SIGCONT)
-        await scene.sees(418)
+        await scene.sees(seen)
         return
     async with control_plane_process(scene.kubeconfig, scene.namespace, scene.plane_port):
-        await scene.sees(418)
+        await scene.sees(seen)
 
 
 async def test_it_ends_with_its_controller(scene: Scene) -> None:
@@ -270,6 +294,23 @@ async def test_alternatives_are_one_fault(scene: Scene) -> None:
         assert await seconds("/payment") < 0.9
 
 
+async def test_a_share_is_broken_off_and_another_delayed(scene: Scene) -> None:
+    fault = {
+        "reset": {"percentage": {"value": 30}},
+        "delay": {"fixedDelay": "100ms", "percentage": {"value": 50}},
+        "layer": "client",
+    }
+    await scene.voucher.start("one", target={"service": "one"}, fault=fault)
+    await scene.sees(BROKEN_OFF)
+    took: dict[int, list[float]] = {200: [], BROKEN_OFF: []}
+    for _ in range(200):
+        begin = monotonic()
+        took[await scene.status(method="POST")].append(monotonic() - begin)
+    assert 30 <= len(took[BROKEN_OFF]) <= 95
+    assert 60 <= sum(each >= 0.1 for each in (*took[200], *took[BROKEN_OFF])) <= 150
+    assert min(took[BROKEN_OFF]) < 0.9, "Envoy holds what it means to close for a second"
+
+
 async def test_a_share_of_grpc_calls_fails_with_its_status(scene: Scene) -> None:
     fault = {
         "abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 50}},
@@ -309,9 +350,9 @@ async def test_it_ends_with_the_api_server(own_apiserver: ApiServer, tmp_path: P
 
 async def test_a_hundred_experiments_in_a_row_leave_nothing(scene: Scene) -> None:
     before = await scene.configuration()
-    for index in range(100):
-        await scene.voucher.start(f"run-{index}", **abort("one"))
-        await scene.sees(418)
+    for index, (seen, spec) in zip(range(100), cycle(KINDS.items()), strict=False):
+        await scene.voucher.start(f"run-{index}", **spec)
+        await scene.sees(seen)
         await scene.voucher.stop(f"run-{index}")
         await scene.sees(200)
     assert await scene.filled() == []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout, ServerDisconnectedError
 
 from rollout.api.kinds import ENDPOINT_SLICE, GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
 from rollout.kube.client import Client
@@ -129,6 +129,27 @@ async def test_callers_retry_it_and_metrics_name_it(scene: Scene) -> None:
         assert each["response_code"] == str(FAULTED)
         assert each["destination_service_name"] == "app-primary"
         assert each["destination_workload"] == "app-primary"
+
+
+async def test_callers_retry_what_is_broken_off(scene: Scene) -> None:
+    fault = {"reset": {"percentage": {"value": 50}}}
+    await scene.voucher.start("half", target={"service": "app"}, fault=fault)
+
+    async def broken_off() -> bool:
+        try:
+            await scene.direct()
+        except ServerDisconnectedError:
+            return True
+        return False
+
+    await until(broken_off, "the fault is in force")
+    found = await scene.through(320)
+    assert set(found) <= {200, FAULTED}
+    assert found[FAULTED] < 80
+    _, page = await scene.pod.curl("http://127.0.0.1:15000/stats/prometheus?filter=requests_total")
+    series = [dict(re.findall(r'(\w+)="([^"]*)"', line)) for line in page.splitlines()]
+    faulted = [each for each in series if each.get("response_flags") == "FI"]
+    assert {each["source_workload"] for each in faulted} >= {"istio-ingressgateway", "unknown"}
 
 
 async def test_above_the_retries_nobody_retries_it(scene: Scene) -> None:

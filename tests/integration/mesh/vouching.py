@@ -136,3 +136,9 @@ def abort(service: str, status: int = 418, percent: float = 100, **more: Any) ->
         **more,
     }
     return {"target": {"service": service}, "fault": fault}
+
+
+def reset(service: str, percent: float = 100) -> Object:
+    """A spec: requests for a service are broken off by the caller's proxy."""
+    fault = {"reset": {"percentage": {"value": percent}}, "layer": "client"}
+    return {"target": {"service": service}, "fault": fault}

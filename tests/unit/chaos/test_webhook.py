@@ -24,6 +24,8 @@ def changed(**spec: Any) -> Object:
         (changed(duration="25h"), ["spec.duration: 25h is not between 1s and 24h"]),
         (changed(duration="500ms"), ["spec.duration: 500ms is not between 1s and 24h"]),
         (changed(fault={"abort": {"httpStatus": 503, "percentage": {"value": 200}}}), ["spec.fault.abort.percentage.value: 200"]),
+        (changed(fault={"abort": {"httpStatus": 503}, "reset": {}}), ["spec.fault.reset: cannot be together with abort"]),
+        (changed(fault={"reset": {"percentage": {"value": 0}}}), ["spec.fault.reset.percentage.value: is 0"]),
         (changed(fault={"abort": {}}), ["exactly one of httpStatus and grpcStatus"]),
         (changed(fault={"abort": {"grpcStatus": "SAD"}}), ["'SAD' is not a gRPC status"]),
         (changed(fault={}), ["spec.fault: breaks nothing"]),
