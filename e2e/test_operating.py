@@ -48,13 +48,15 @@ def test_proxies_show_what_they_have_and_should_have(lab: Lab, tmp_path: Path) -
     pod = next(name.split(".")[0] for name in proxies if name.startswith("catalog-primary-"))
     assert "has all that it should have" in rollout("proxy", "status", pod)
     routes = rows("proxy", "config", "routes", pod, "--match", "catalog-primary")
-    assert any(
-        each["DOMAINS"] == "catalog.localhost" and "outbound|80||" in each["DESTINATION"]
-        for each in routes
-    ), routes
+    hosts = [host for each in routes for host in each["virtual_hosts"]]
+    assert any("catalog.localhost" in host["domains"] for host in hosts), routes
     [cluster] = rows("proxy", "config", "clusters", pod, "--match", HOST, "--match", "outbound")
-    assert cluster["TYPE"] == "EDS"
-    assert "HEALTHY" in {each["STATUS"] for each in rows("proxy", "config", "endpoints", pod)}
+    assert cluster["type"] == "EDS"
+    endpoints = rows("proxy", "config", "endpoints", pod, "--match", HOST)
+    assert {each["health_status"]["eds_health_status"] for each in endpoints} == {"HEALTHY"}
+    table = rollout("proxy", "config", "endpoints", pod, "--match", HOST)
+    assert table.count("HEALTHY") == len(endpoints)
+    assert "certificate" in rollout("proxy", "config", "secrets", pod)
     assert "router: debug" in rollout("proxy", "log", pod, "--level", "router:debug")
 
     assert "VirtualService: " in rollout("describe", "service", "catalog")

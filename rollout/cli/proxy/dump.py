@@ -2,48 +2,62 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography import x509
+
 Json = Mapping[str, Any]
+Row = tuple[str, ...]
 
 _NO_ROUTE: Json = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is shown of one kind of resource: names of columns, and rows sorted."""
+    """What is shown of one kind of resource: names of columns, and rows, each with what Envoy says of what it is about."""
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    entries: tuple[tuple[Row, Json], ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """As people read them."""
+        return tuple(row for row, _ in self.entries)
+
+    @property
+    def objects(self) -> list[Json]:
+        """As Envoy says them, each once."""
+        return list({id(each): each for _, each in self.entries}.values())
 
 
 def clusters(dump: Json) -> Table:
     """Every cluster by what its name says: host, port, subset, direction."""
     rows = (
-        (*_named(cluster["name"]), _kind(cluster))
+        ((*_named(cluster["name"]), _kind(cluster)), cluster)
         for cluster in _resources(
             dump, "Clusters", "cluster", "static_clusters", "dynamic_active_clusters"
         )
     )
-    return Table(("HOST", "PORT", "SUBSET", "DIRECTION", "TYPE"), tuple(sorted(set(rows))))
+    return _sorted(("HOST", "PORT", "SUBSET", "DIRECTION", "TYPE"), rows)
 
 
 def listeners(dump: Json) -> Table:
     """Every filter chain of every listener, and where it leads."""
-    rows = {
-        (listener["name"], *_address(listener.get("address") or {}), match, leads)
+    rows = (
+        ((listener["name"], *_address(listener.get("address") or {}), match, leads), listener)
         for listener in _listeners(dump)
         for match, leads in _chains(listener)
-    }
-    return Table(("NAME", "ADDRESS", "PORT", "MATCH", "DESTINATION"), tuple(sorted(rows)))
+    )
+    return _sorted(("NAME", "ADDRESS", "PORT", "MATCH", "DESTINATION"), rows)
 
 
 def routes(dump: Json) -> Table:
     """Every rule, in the order in which they are tried, and the shares of its destinations."""
     rows = tuple(
-        (config["name"], host["name"], ", ".join(host["domains"][:2]), *_rule(route))
+        ((config["name"], host["name"], ", ".join(host["domains"][:2]), *_rule(route)), config)
         for config in sorted(
             _resources(
                 dump, "Routes", "route_config", "static_route_configs", "dynamic_route_configs"
@@ -59,68 +73,37 @@ def routes(dump: Json) -> Table:
 
 def endpoints(page: Json) -> Table:
     """Every endpoint of every cluster as Envoy sees it now: healthy or not, ejected or not. Of `/clusters?format=json`."""
-    rows = {
+    rows = (
         (
-            _socket(host.get("address") or {}),
-            *_health(host.get("health_status") or {}),
-            cluster["name"],
+            (
+                _socket(host.get("address") or {}),
+                *_health(host.get("health_status") or {}),
+                cluster["name"],
+            ),
+            {"cluster": cluster["name"], **host},
         )
         for cluster in page.get("cluster_statuses") or ()
         for host in cluster.get("host_statuses") or ()
-    }
-    return Table(("ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"), tuple(sorted(rows)))
+    )
+    return _sorted(("ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"), rows)
 
 
 def secrets(dump: Json) -> Table:
-    """Names of the keys and certificates that it has or waits for; never what is in them."""
-    rows = {
-        (each["name"], state.removesuffix("_secrets").removeprefix("dynamic_"), _secret(each))
-        for section in _sections(dump, "Secrets")
+    """The certificates that it has or waits for, and until when the first of each holds; Envoy itself hides the keys."""
+    rows = (
+        (
+            (
+                each["name"],
+                state.removesuffix("_secrets").removeprefix("dynamic_"),
+                *_secret(each.get("secret") or {}),
+            ),
+            each,
+        )
+        for section in sections(dump, "Secrets")
         for state in ("static_secrets", "dynamic_active_secrets", "dynamic_warming_secrets")
         for each in section.get(state) or ()
-    }
-    return Table(("NAME", "STATE", "TYPE"), tuple(sorted(rows)))
-
-
-def versions(dump: Json) -> dict[str, dict[str, str]]:
-    """What the proxy took from the control plane: the version of every resource, by type (`cds`) and name.
-
-    Of endpoints Envoy says nothing, of others only that they are there (no version): a listener whose chains were changed
-    in place keeps saying the version that it had; virtual hosts that were taken one by one (`vhds`) have none, and their
-    routes say that of the last message about any of them.
-    """
-    found: dict[str, dict[str, str]] = {"cds": {}, "lds": {}, "rds": {}}
-    for section in _sections(dump, "Clusters"):
-        for each in section.get("dynamic_active_clusters") or ():
-            found["cds"][each["cluster"]["name"]] = each.get("version_info", "")
-    for section in _sections(dump, "Listeners"):
-        for each in section.get("dynamic_listeners") or ():
-            # One that was taken away is shown for as long as its connections are let go on.
-            if "draining_state" not in each or "active_state" in each:
-                found["lds"][each["name"]] = ""
-    for section in _sections(dump, "Routes"):
-        for each in section.get("dynamic_route_configs") or ():
-            config = each["route_config"]
-            found["rds"][config["name"]] = "" if "vhds" in config else each.get("version_info", "")
-            if "vhds" in config:
-                hosts = found.setdefault("vhds", {})
-                hosts.update((host["name"], "") for host in config.get("virtual_hosts") or ())
-    return found
-
-
-def differences(
-    wanted: Mapping[str, Mapping[str, str]], has: Mapping[str, Mapping[str, str]]
-) -> Iterator[tuple[str, str, str]]:
-    """Type, name and state of what is missing, older, or too much; of types that versions are known of."""
-    for kind in sorted(wanted.keys() & has.keys()):
-        should, does = wanted[kind], has[kind]
-        for name in sorted(should.keys() | does.keys()):
-            if name not in does:
-                yield kind, name, "missing"
-            elif name not in should:
-                yield kind, name, "left over"
-            elif does[name] and should[name] != does[name]:
-                yield kind, name, "another version"
+    )
+    return _sorted(("NAME", "STATE", "TYPE", "NOT AFTER", "SERIAL NUMBER"), rows)
 
 
 SECTIONS: Mapping[str, Callable[[Json], Table]] = {
@@ -136,25 +119,32 @@ SECTIONS: Mapping[str, Callable[[Json], Table]] = {
 def containing(table: Table, words: Iterable[str]) -> Table:
     """The rows in which every word occurs."""
     wanted = tuple(words)
-    rows = (row for row in table.rows if all(any(w in cell for cell in row) for w in wanted))
-    return Table(table.columns, tuple(rows))
+    entries = (e for e in table.entries if all(any(w in cell for cell in e[0]) for w in wanted))
+    return Table(table.columns, tuple(entries))
 
 
-def _sections(dump: Json, kind: str) -> Iterator[Json]:
+def sections(dump: Json, kind: str) -> Iterator[Json]:
+    """The parts of a dump that are of a kind: `Clusters`, `Listeners`, `Routes`, `Secrets`."""
     for section in dump.get("configs") or ():
         if str(section.get("@type", "")).endswith(f".{kind}ConfigDump"):
             yield section
 
 
+def _sorted(columns: tuple[str, ...], entries: Iterable[tuple[Row, Json]]) -> Table:
+    """Each row once."""
+    found = dict(reversed(list(entries)))
+    return Table(columns, tuple((row, found[row]) for row in sorted(found)))
+
+
 def _resources(dump: Json, kind: str, key: str, *lists: str) -> Iterator[Json]:
-    for section in _sections(dump, kind):
+    for section in sections(dump, kind):
         for name in lists:
             for each in section.get(name) or ():
                 yield each[key]
 
 
 def _listeners(dump: Json) -> Iterator[Json]:
-    for section in _sections(dump, "Listeners"):
+    for section in sections(dump, "Listeners"):
         for each in section.get("static_listeners") or ():
             yield each["listener"]
         for each in section.get("dynamic_listeners") or ():
@@ -257,7 +247,21 @@ def _health(health: Json) -> tuple[str, str]:
     return str(health.get("eds_health_status") or "UNKNOWN"), ejected
 
 
-def _secret(each: Json) -> str:
-    secret = each.get("secret") or {}
-    kinds = {"tls_certificate": "certificate", "validation_context": "authorities"}
-    return next((word for key, word in kinds.items() if key in secret), "-")
+def _secret(secret: Json) -> tuple[str, str, str]:
+    """Its type, and of its first certificate when it ends and its number."""
+    for kind, word, field in (
+        ("tls_certificate", "certificate", "certificate_chain"),
+        ("validation_context", "authorities", "trusted_ca"),
+    ):
+        if kind in secret:
+            return word, *_certificate((secret[kind] or {}).get(field) or {})
+    return "-", "-", "-"
+
+
+def _certificate(source: Json) -> tuple[str, str]:
+    text = source.get("inline_string", "").encode() or b64decode(source.get("inline_bytes", ""))
+    try:
+        first = x509.load_pem_x509_certificates(text)[0]
+    except ValueError:
+        return "-", "-"
+    return f"{first.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}", f"{first.serial_number:x}"

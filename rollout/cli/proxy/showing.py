@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 
 from rollout.cli.errors import CommandFailed
 from rollout.cli.printing import columns, out
-from rollout.cli.proxy import dump, reaching
+from rollout.cli.proxy import comparing, dump, reaching
 from rollout.cli.proxy.levels import levels
 from rollout.kube.client import Client
 
@@ -39,8 +39,8 @@ async def connected(client: Client, system: str, output: str) -> None:
 async def compare(client: Client, system: str, namespace: str, pod: str, output: str) -> int:
     """What a proxy has beside what it should have; 1 where they differ."""
     wanted = await _wanted(client, system, namespace, pod)
-    has = dump.versions(await reaching.admin(client, namespace, pod, _DUMP))
-    differing = list(dump.differences(wanted, has))
+    has = comparing.versions(await reaching.admin(client, namespace, pod, _DUMP))
+    differing = list(comparing.differences(wanted, has))
     table = columns("TYPE", "NAME", "STATE")
     for kind, name, state in differing:
         table.add_row(kind, name, state)
@@ -74,7 +74,7 @@ async def _wanted(
 async def configuration(
     client: Client, namespace: str, pod: str, section: str, match: Sequence[str], output: str
 ) -> None:
-    """One part of what a proxy has, or all of it."""
+    """One part of what a proxy has, or all of it: in rows for people, else as Envoy says it."""
     if section in {"bootstrap", "all"}:
         path = _DUMP if section == "all" else "/config_dump?resource=bootstrap"
         data = await reaching.admin(client, namespace, pod, path)
@@ -83,7 +83,7 @@ async def configuration(
     path = "/clusters?format=json" if section == "endpoints" else _DUMP
     read = dump.SECTIONS[section](await reaching.admin(client, namespace, pod, path))
     shown = dump.containing(read, match)
-    out(_rich(shown), [dict(zip(shown.columns, row, strict=True)) for row in shown.rows], output)
+    out(_rich(shown), shown.objects, output)
 
 
 async def logging(client: Client, namespace: str, pod: str, level: str) -> None:

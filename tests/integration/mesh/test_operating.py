@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 
 from rollout.api.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
-from rollout.cli.proxy import dump
+from rollout.cli.proxy import comparing, dump
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.debug.pages import Pages
@@ -73,10 +73,10 @@ async def test_a_proxy_and_its_control_plane_say_the_same(
 
             wanted = (await pages.get("/debug/config_dump", params={"proxyID": name})).json()
             said = json.loads(await proxy.get("/config_dump"))
-            assert list(dump.differences(wanted, dump.versions(said))) == []
+            assert list(comparing.differences(wanted, comparing.versions(said))) == []
             assert f"http.{port}" in wanted["rds"]
             wanted["rds"][f"http.{port}"] = "newer"
-            assert list(dump.differences(wanted, dump.versions(said))) == [
+            assert list(comparing.differences(wanted, comparing.versions(said))) == [
                 ("rds", f"http.{port}", "another version")
             ]
 

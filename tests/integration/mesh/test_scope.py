@@ -18,7 +18,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import ParseDict
 
 from rollout.api.kinds import NAMESPACE, SERVICE, SIDECAR, VIRTUAL_SERVICE
-from rollout.cli.proxy import dump
+from rollout.cli.proxy import comparing, dump
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.metrics import short
@@ -127,10 +127,10 @@ async def test_a_sidecar_limits_a_real_proxy_and_lets_it_go_again(scene: Scene) 
         [connection] = scene.plane.hub.clients
         wanted = {short(kind): versions for kind, versions in connection.stream.wanted.items()}
         _, page = await scene.pod.curl("http://127.0.0.1:15000/config_dump")
-        has = dump.versions(json.loads(page))
+        has = comparing.versions(json.loads(page))
         for name in missing:
             del has["vhds"][name]
-        return list(dump.differences(wanted, has))
+        return list(comparing.differences(wanted, has))
 
     async def same() -> bool:
         return not await compared()
