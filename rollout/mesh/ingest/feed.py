@@ -246,4 +246,5 @@ class Feed:
 
     def conflicts(self) -> dict[Ref, tuple[Problem, ...]]:
         """What objects come to together with others: hosts that another has, rules that nobody gives."""
-        return self._claims.conflicts() | self._delegations.problems() | self.ingresses.problems()
+        found = self._claims.conflicts() | self._delegations.problems() | self.ingresses.problems()
+        return found | self._members.unselected(self._registry)

@@ -12,6 +12,7 @@ from rollout.mesh.model.problem import Problem, Ref
 from rollout.mesh.model.registry import Registry
 from rollout.mesh.model.routing import MESH, Destination, RouteTable
 from rollout.mesh.model.selected import Selecting
+from rollout.mesh.model.service import Resolution
 from rollout.mesh.model.traffic import DestinationPolicy
 
 
@@ -86,7 +87,18 @@ def _of_destination(
 
 
 def _of_policy(registry: Registry, policy: DestinationPolicy) -> Iterator[Problem]:
-    if policy.host.startswith("*") or registry.canonical(policy.host) in registry.services:
+    if policy.host.startswith("*"):
         return
-    reason = f"no service {policy.host}: the rule has no effect"
-    yield Problem(policy.ref, "spec.host", reason, "create the Service, or correct the name")
+    service = registry.services.get(registry.canonical(policy.host))
+    if service is None:
+        reason = f"no service {policy.host}: the rule has no effect"
+        yield Problem(policy.ref, "spec.host", reason, "create the Service, or correct the name")
+        return
+    path = "spec.trafficPolicy.loadBalancer"
+    if policy.prefers and service.resolution is not Resolution.ENDPOINTS:
+        reason = "has no effect: the mesh does not know the endpoints of this host"
+        field = f"{path}.localityLbSetting.failoverPriority"
+        yield Problem(policy.ref, field, reason, "remove it, or use resolution STATIC")
+    if policy.hashes_requests and not service.routed_ports:
+        reason = "has no effect: the host's ports carry connections, whose contents nobody looks at"
+        yield Problem(policy.ref, f"{path}.consistentHash", reason, "use useSourceIp")

@@ -9,11 +9,13 @@ from rollout.api.istio.workloadentry import Endpoint as Written
 from rollout.api.istio.workloadentry import WorkloadEntry
 from rollout.mesh.ingest.services import TLS_MODE, workload
 from rollout.mesh.model.problem import Problem, Ref
-from rollout.mesh.model.registry import Ports
+from rollout.mesh.model.registry import Ports, Registry
 from rollout.mesh.model.selected import Labels
 from rollout.mesh.model.service import Endpoint, Port, Service
 
 _UNSUPPORTED = "remove it, or wait for a version that acts upon it"
+_UNSELECTED = "no Service or ServiceEntry of the namespace selects it: it gets nothing"
+_SELECT = "give it the labels of one that does"
 _MOST_WEIGHT = 1_000_000
 """So that the weights of a locality's endpoints never sum up to more than Envoy takes."""
 
@@ -103,6 +105,15 @@ class Members:
         if not there:
             del self._by_namespace[ref.namespace]
         return [each.labels for each in concerned if each is not None]
+
+    def unselected(self, registry: Registry) -> dict[Ref, tuple[Problem, ...]]:
+        """Those that nothing leads to."""
+        return {
+            ref: (Problem(ref, "spec.labels", _UNSELECTED, _SELECT),)
+            for namespace, there in self._by_namespace.items()
+            for ref, each in there.items()
+            if next(registry.selecting(namespace, each.labels), None) is None
+        }
 
     def behind(self, service: Service) -> Ports:
         """The endpoints that a service selects among them, by its ports."""

@@ -292,6 +292,18 @@ class DestinationPolicy:
         )
 
     @property
+    def hashes_requests(self) -> bool:
+        """Whether something of a request is a key."""
+        chosen = (policy.balancer.consistent_hash for policy in self._policies() if policy.balancer)
+        return any(each is not None and not each.key.source_ip for each in chosen)
+
+    @property
+    def prefers(self) -> bool:
+        """Whether labels make endpoints near or far."""
+        balancers = (policy.balancer for policy in self._policies())
+        return any(each is not None and each.locality.priority for each in balancers)
+
+    @property
     def lasts(self) -> bool:
         """Whether it says anything of connections whose bytes are passed on."""
         return any(policy.lasting != AS_USUAL for policy in self._policies())

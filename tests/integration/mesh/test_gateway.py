@@ -307,7 +307,6 @@ async def test_a_refused_route_is_reported_and_the_last_good_one_stays(scene: Sc
         plane.registry.set_table(ref, table)
         plane.hub.push()
         await until(plane.hub.rejections, "the proxy refuses")
-        plane._status.trigger()
 
         async def told() -> Object | None:
             obj = await scene.client.get(VIRTUAL_SERVICE, scene.namespace, "shop")

@@ -42,6 +42,8 @@ def virtual_service(*http: Json, **spec: Any) -> Json:
     return istio("VirtualService", "v", {"hosts": ["catalog"], "http": list(http)} | spec)
 
 
+PARTNER = istio("ServiceEntry", "partner", {"hosts": ["partner.example.com"], "resolution": "DNS",
+                                            "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}]})  # fmt: skip
 YOUNGER = istio(
     "VirtualService", "w", {"hosts": ["catalog"], "http": [to()]}, "2026-02-01T00:00:00Z"
 )
@@ -76,6 +78,50 @@ TABLE: dict[str, tuple[list[Json], str, str]] = {
         [istio("DestinationRule", "d", {"host": "nosuch"})],
         "spec.host",
         "the rule has no effect",
+    ),
+    "labels compared where the DNS says the endpoints": (
+        [PARTNER, istio("DestinationRule", "d", {"host": "partner.example.com", "trafficPolicy": {
+            "outlierDetection": {}, "loadBalancer": {"localityLbSetting": {"failoverPriority": ["v"]}}}})],
+        "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority",
+        "does not know the endpoints",
+    ),
+    "a header where there are none": (
+        [PARTNER, istio("DestinationRule", "d", {"host": "partner.example.com", "trafficPolicy": {
+            "loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}}})],
+        "spec.trafficPolicy.loadBalancer.consistentHash",
+        "carry connections",
+    ),
+    "preferences without outlier detection": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {
+            "loadBalancer": {"localityLbSetting": {"failover": [{"from": "eu", "to": "us"}]}}}})],
+        "spec.trafficPolicy.loadBalancer.localityLbSetting",
+        "without outlierDetection",
+    ),
+    "preferences of two kinds": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {
+            "outlierDetection": {}, "loadBalancer": {"localityLbSetting": {
+                "failover": [{"from": "eu", "to": "us"}], "failoverPriority": ["v"]}}}})],
+        "spec.trafficPolicy.loadBalancer.localityLbSetting.failover",
+        "has no effect with failoverPriority",
+    ),
+    "shares and preferences": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {
+            "loadBalancer": {"localityLbSetting": {
+                "distribute": [{"from": "eu", "to": {"eu": 100}}], "failoverPriority": ["v"]}}}})],
+        "spec.trafficPolicy.loadBalancer.localityLbSetting",
+        "sets distribute and failoverPriority",
+    ),
+    "a label that nobody has": (
+        [istio("DestinationRule", "d", {"host": "catalog", "trafficPolicy": {
+            "outlierDetection": {}, "loadBalancer": {"localityLbSetting": {
+                "failoverPriority": ["kubernetes.io/hostname", "v"]}}}})],
+        "spec.trafficPolicy.loadBalancer.localityLbSetting.failoverPriority[0]",
+        "does not tell nodes apart",
+    ),
+    "a rule for some callers": (
+        [istio("DestinationRule", "d", {"host": "catalog", "workloadSelector": {"matchLabels": {"app": "a"}}})],
+        "spec.workloadSelector",
+        "for all callers",
     ),
     "weights that are none": (
         [virtual_service({"route": [{"destination": {"host": "catalog"}, "weight": 0}] * 2})],

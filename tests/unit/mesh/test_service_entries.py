@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rollout.mesh.model.peers import MutualTLS
+from rollout.mesh.model.problem import Ref
 from tests.meshworld import World, messages
 
 Json = dict[str, Any]
@@ -156,8 +157,17 @@ UNUSABLE: dict[str, tuple[Json, str]] = {
 @pytest.mark.parametrize("case", UNUSABLE)
 def test_what_of_a_workload_entry_is_not_acted_upon_is_said(case: str) -> None:
     spec, field = UNUSABLE[case]
-    (problem,) = World([machine(**spec)]).problems()
+    (problem,) = World([SELECTING, machine(**spec)]).problems()
     assert (problem.ref.kind, problem.field) == ("WorkloadEntry", field)
+
+
+def test_a_workload_that_nothing_leads_to_is_said() -> None:
+    world = World([machine()])
+    (problem,) = world.feed.conflicts()[Ref("WorkloadEntry", "shop", "vm")]
+    assert (problem.field, "selects it" in problem.reason) == ("spec.labels", True)
+    world.put(SELECTING)
+    world.feed.flush()
+    assert world.feed.conflicts() == {}
 
 
 @pytest.mark.parametrize("selected", [True, False], ids=["selected", "the entry's own"])
