@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,6 +171,36 @@ async def test_requests_are_delayed(scene: Scene) -> None:
     await scene.fault({"delay": {"fixedDelay": "0.3s"}})
     await until(lambda: _slow(scene), "requests are delayed")
     assert await scene.ask(1) == {200: 1}
+
+
+@contextmanager
+def silence() -> Iterator[int]:
+    """A port that answers nothing, as an address that a pod has left: its queue of connections is full."""
+    with ExitStack() as stack:
+        bound = stack.enter_context(socket.create_server(("0.0.0.0", 0), backlog=0))
+        port = int(bound.getsockname()[1])
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+async def test_an_endpoint_that_answers_nothing_costs_a_retry_in_time(scene: Scene) -> None:
+    rules = [{"route": [{"destination": {"host": "shop"}}]}]
+    await scene.client.patch(VIRTUAL_SERVICE, scene.namespace, "shop", {"spec": {"http": rules}})
+    await scene.rule({"loadBalancer": {"simple": "ROUND_ROBIN"}})
+    with silence() as port:
+        ports = [{"name": "http", "port": port, "protocol": "TCP"}]
+        await scene.client.patch(ENDPOINT_SLICE, scene.namespace, "shop-0", {"ports": ports})
+
+        async def told() -> bool:
+            return f":{port}::" in await scene.proxy.get("/clusters")
+
+        await until(told, "Envoy has the endpoint")
+        async with asyncio.timeout(8):
+            assert await scene.ask(8, at_once=8) == {200: 8}
+        assert await scene.stat("upstream_cx_connect_timeout") > 0
 
 
 async def _only(scene: Scene, status: int) -> bool:
