@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from rollout.api.istio import destinationrule as api
 from rollout.mesh.ingest.envoyable import header_value
+from rollout.mesh.model import balancing
 from rollout.mesh.model import traffic as ir
 from rollout.mesh.model.problem import Problem, Ref
 
@@ -16,11 +17,11 @@ _MOST = 2**32 - 1
 _MOST_RING, _MOST_TABLE = 8_388_608, 5_000_011
 _DEFAULT_TABLE = 65_537
 _BALANCERS = {
-    "ROUND_ROBIN": ir.Balancer.ROUND_ROBIN,
-    "LEAST_CONN": ir.Balancer.LEAST_REQUEST,
-    "LEAST_REQUEST": ir.Balancer.LEAST_REQUEST,
-    "RANDOM": ir.Balancer.RANDOM,
-    "PASSTHROUGH": ir.Balancer.PASSTHROUGH,
+    "ROUND_ROBIN": balancing.Balancer.ROUND_ROBIN,
+    "LEAST_CONN": balancing.Balancer.LEAST_REQUEST,
+    "LEAST_REQUEST": balancing.Balancer.LEAST_REQUEST,
+    "RANDOM": balancing.Balancer.RANDOM,
+    "PASSTHROUGH": balancing.Balancer.PASSTHROUGH,
 }
 
 
@@ -108,22 +109,22 @@ class Reader:
 
     def _balancer(
         self, path: str, settings: api.LoadBalancerSettings | None
-    ) -> ir.LoadBalancer | None:
+    ) -> balancing.LoadBalancer | None:
         if settings is None:
             return None
-        return ir.LoadBalancer(
-            simple=_BALANCERS.get(settings.simple or "", ir.Balancer.LEAST_REQUEST),
+        return balancing.LoadBalancer(
+            simple=_BALANCERS.get(settings.simple or "", balancing.Balancer.LEAST_REQUEST),
             consistent_hash=self._hash(f"{path}.consistentHash", settings.consistent_hash),
             warmup=self._warmup(path, settings),
             locality=self._locality(f"{path}.localityLbSetting", settings.locality_lb_setting),
         )
 
-    def _hash(self, path: str, given: api.ConsistentHash | None) -> ir.ConsistentHash | None:
+    def _hash(self, path: str, given: api.ConsistentHash | None) -> balancing.ConsistentHash | None:
         if given is None:
             return None
         key = _key(given)
         texts = (key.header, key.query, key.cookie.name if key.cookie else "")
-        if key == ir.HashKey():
+        if key == balancing.HashKey():
             self._say(path, "names no key", "give httpHeaderName, httpCookie or another key")
             return None
         if any(header_value(text) is None for text in texts):
@@ -137,9 +138,9 @@ class Reader:
                 reason = f"{table} is not a prime number up to {_MOST_TABLE}"
                 self._say(f"{path}.maglev.tableSize", reason, f"give one such as {_DEFAULT_TABLE}")
                 table = _DEFAULT_TABLE
-        return ir.ConsistentHash(key=key, ring=min(ring or 1024, _MOST_RING), maglev=table)
+        return balancing.ConsistentHash(key=key, ring=min(ring or 1024, _MOST_RING), maglev=table)
 
-    def _warmup(self, path: str, settings: api.LoadBalancerSettings) -> ir.Warmup | None:
+    def _warmup(self, path: str, settings: api.LoadBalancerSettings) -> balancing.Warmup | None:
         warmup = settings.warmup
         duration = _seconds(warmup.duration if warmup else settings.warmup_duration_secs)
         if not duration:
@@ -151,15 +152,15 @@ class Reader:
             return None
         minimum = warmup.minimum_percent if warmup else None
         aggression = warmup.aggression if warmup else None
-        return ir.Warmup(
+        return balancing.Warmup(
             duration=duration,
             minimum=10.0 if minimum is None else minimum,
             aggression=max(float(aggression or 1.0), 1.0),
         )
 
-    def _locality(self, path: str, given: api.LocalityLbSetting | None) -> ir.LocalityRules:
+    def _locality(self, path: str, given: api.LocalityLbSetting | None) -> balancing.LocalityRules:
         if given is None:
-            return ir.LocalityRules()
+            return balancing.LocalityRules()
         if given.failover or given.failover_priority:
             self._preferring.append(path)
         if given.failover and given.failover_priority:
@@ -171,7 +172,7 @@ class Reader:
                 self._say(f"{path}.distribute[{index}].to", reason, "make them 100")
                 continue
             shares.append((rule.from_ or "*", tuple(sorted(rule.to.items()))))
-        return ir.LocalityRules(
+        return balancing.LocalityRules(
             enabled=given.enabled is not False,
             distribute=tuple(shares),
             failover=tuple((each.from_ or "", each.to or "") for each in given.failover),
@@ -192,15 +193,17 @@ def _first(pair: tuple[int, object]) -> int:
     return pair[0]
 
 
-def _key(given: api.ConsistentHash) -> ir.HashKey:
+def _key(given: api.ConsistentHash) -> balancing.HashKey:
     cookie = given.http_cookie
     if given.http_header_name:
-        return ir.HashKey(header=given.http_header_name)
+        return balancing.HashKey(header=given.http_header_name)
     if cookie is not None:
-        return ir.HashKey(cookie=ir.Cookie(cookie.name, cookie.path or "", _seconds(cookie.ttl)))
+        return balancing.HashKey(
+            cookie=balancing.Cookie(cookie.name, cookie.path or "", _seconds(cookie.ttl))
+        )
     if given.http_query_parameter_name:
-        return ir.HashKey(query=given.http_query_parameter_name)
-    return ir.HashKey(source_ip=bool(given.use_source_ip))
+        return balancing.HashKey(query=given.http_query_parameter_name)
+    return balancing.HashKey(source_ip=bool(given.use_source_ip))
 
 
 def _pool(given: api.ConnectionPoolSettings | None) -> ir.ConnectionPool | None:

@@ -9,7 +9,7 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.type.v3 import percent_pb2
 
-from rollout.mesh.model.traffic import Balancer, ConsistentHash, LoadBalancer, Warmup
+from rollout.mesh.model.balancing import Balancer, ConsistentHash, LoadBalancer, Warmup
 from rollout.mesh.translate.timeouts import duration
 
 _RUNTIME = "rollout.warmup.aggression"

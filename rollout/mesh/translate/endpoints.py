@@ -9,8 +9,9 @@ from envoy.config.core.v3 import address_pb2, base_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf import struct_pb2, wrappers_pb2
 
+from rollout.mesh.model.balancing import Balancer
 from rollout.mesh.model.service import Endpoint, Protocol, Resolution, Service, Workload
-from rollout.mesh.model.traffic import Balancer, DestinationPolicy, traffic_of
+from rollout.mesh.model.traffic import DestinationPolicy, traffic_of
 from rollout.mesh.translate import names
 from rollout.mesh.translate.localities import NOWHERE, Group, Standpoint, groups, parts
 from rollout.mesh.translate.mutual import mark

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rollout.mesh.model.balancing import LocalityRules
 from rollout.mesh.model.service import Endpoint
-from rollout.mesh.model.traffic import LocalityRules, TrafficPolicy
+from rollout.mesh.model.traffic import TrafficPolicy
 
 _RULES = LocalityRules()
 _PRECISION = 100

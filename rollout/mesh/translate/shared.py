@@ -14,10 +14,10 @@ from rollout.mesh.model.peers import MutualTLS
 from rollout.mesh.model.problem import Ref
 from rollout.mesh.model.reach import Reach
 from rollout.mesh.model.registry import Registry
-from rollout.mesh.model.routing import Caller, Destination
+from rollout.mesh.model.routing import Caller
 from rollout.mesh.model.service import Service
 from rollout.mesh.model.telemetry import Mode, Reporter
-from rollout.mesh.model.traffic import ConsistentHash, DestinationPolicy, Lasting, traffic_of
+from rollout.mesh.model.traffic import DestinationPolicy
 from rollout.mesh.translate import clusters, endpoints, listeners, names, sidecars
 from rollout.mesh.translate.attachedhosts import AttachedHosts
 from rollout.mesh.translate.connection import Teller
@@ -26,6 +26,7 @@ from rollout.mesh.translate.opaque import Chain
 from rollout.mesh.translate.portroutes import PortRoutes
 from rollout.mesh.translate.resource import Resource
 from rollout.mesh.translate.routes import allow_any, block_all, framed
+from rollout.mesh.translate.targets import Targets
 
 Callers = frozenset[Caller]
 ByPolicy = dict[DestinationPolicy | None, list[Resource]]
@@ -272,39 +273,3 @@ def _toggle(items: list[str], item: str, *, present: bool) -> None:
         items.insert(at, item)
     elif there and not present:
         del items[at]
-
-
-class Targets:
-    """Destinations' clusters and keys: without a port of their own, by the only one or the route's."""
-
-    def __init__(self, registry: Registry, port: int) -> None:
-        self._registry, self._port = registry, port
-        self.traced = bool(registry.telemetry.mesh.collectors)
-
-    def __call__(self, destination: Destination) -> str:
-        """The cluster's name."""
-        return names.outbound(*self._place(destination), destination.subset)
-
-    def hash_of(self, destination: Destination) -> ConsistentHash | None:
-        """By what requests stay with an endpoint, as the service's own rule says: routes are shared by all callers."""
-        host, port = self._place(destination)
-        service = self._registry.services.get(host)
-        if service is None:
-            return None
-        policy = self._registry.policy(service.namespace, host)
-        balancer = traffic_of(policy, port, destination.subset).balancer
-        return balancer.consistent_hash if balancer is not None else None
-
-    def lasting(self, destination: Destination, client: str) -> Lasting:
-        """What holds for connections to it of a namespace's proxies."""
-        host, port = self._place(destination)
-        return traffic_of(self._registry.policy(client, host), port, destination.subset).lasting
-
-    def _place(self, destination: Destination) -> tuple[str, int]:
-        host = self._registry.canonical(destination.host)
-        service = self._registry.services.get(host)
-        number = destination.port
-        if number is None:
-            only = service.ports[0].number if service and len(service.ports) == 1 else None
-            number = only or self._port
-        return host, number

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 from envoy.config.route.v3 import route_components_pb2 as rc
 from google.protobuf import wrappers_pb2
 
+from rollout.mesh.model.balancing import ConsistentHash
 from rollout.mesh.model.routing import Destination, WeightedDestination
-from rollout.mesh.model.traffic import ConsistentHash, Lasting
+from rollout.mesh.model.traffic import Lasting
 from rollout.mesh.translate.balancers import hash_policy
 from rollout.mesh.translate.headers import authority, edit_headers
 

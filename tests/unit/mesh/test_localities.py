@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from rollout.mesh.ingest.proxies import proxy
+from rollout.mesh.model.balancing import LoadBalancer, LocalityRules
 from rollout.mesh.model.service import Endpoint
-from rollout.mesh.model.traffic import LoadBalancer, LocalityRules, OutlierDetection, TrafficPolicy
+from rollout.mesh.model.traffic import OutlierDetection, TrafficPolicy
 from rollout.mesh.translate.localities import Standpoint, groups
 from tests.meshworld import World
 
