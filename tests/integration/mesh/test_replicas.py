@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import grpc
 import pytest
 from aiohttp import ClientSession
 from cryptography import x509
+from envoy.service.discovery.v3 import discovery_pb2
 
 from rollout.api.kinds import (
     CONFIG_MAP,
@@ -49,6 +53,7 @@ from tests.integration.mesh.support import (
 from tests.waiting import until
 
 HOST = "shop.example.com"
+_METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 SHORT = Timing(duration=4, renew_deadline=2.0, retry=0.5)
 SILENT = 25.0
 """Seconds within which a proxy has found another: it notices within 10."""
@@ -341,3 +346,48 @@ async def test_a_proxy_whose_control_plane_is_gone_has_anothers_news(
         await until(lambda: led_to("two"), "it has the other's news", SILENT)
         assert len(second.hub.clients) == 1
         await dying.aclose()
+
+
+DRAIN = 2.0
+PROCESS = """
+import asyncio, datetime, sys
+from rollout.mesh.controlplane import Options, run
+kubeconfig, namespace, address, seconds = sys.argv[1:]
+options = Options(kubeconfig=kubeconfig, system_namespace=namespace, xds_address=address,
+                  drain=datetime.timedelta(seconds=float(seconds)), health_port=0, debug_port=0)
+asyncio.run(run(options))
+"""
+
+
+async def test_one_that_is_ended_serves_on_while_others_take_over(
+    apiserver: ApiServer, client: Client, namespace: str
+) -> None:
+    await install_crds(client)
+    address = f"127.0.0.1:{free_port()}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, str(apiserver.kubeconfig), namespace, address, str(DRAIN)
+    )
+    asked = discovery_pb2.DeltaDiscoveryRequest(type_url=names.CLUSTER)
+    asked.node.id = f"sidecar~10.0.0.9~shop-1.{namespace}~{namespace}.svc.cluster.local"
+    try:
+        async with (
+            grpc.aio.insecure_channel(address) as one,
+            grpc.aio.insecure_channel(address) as two,
+        ):
+            first: Any = one.stream_stream(_METHOD)(wait_for_ready=True)
+            await first.write(asked.SerializeToString())
+            assert await first.read()
+            process.send_signal(signal.SIGTERM)
+            began = asyncio.get_running_loop().time()
+            late: Any = two.stream_stream(_METHOD)()
+            await late.write(asked.SerializeToString())
+            assert await late.read(), "who still comes is served"
+            while await first.read() is not grpc.aio.EOF:
+                pass
+            assert asyncio.get_running_loop().time() > began + DRAIN
+            assert await first.code() is grpc.StatusCode.OK
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
