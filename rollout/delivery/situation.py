@@ -187,28 +187,23 @@ class Situation:
     @property
     def target_ready(self) -> Readiness:
         """Whether the target's pods may get traffic."""
-        threshold = self.canary.spec.analysis.canary_ready_threshold
-        return self._readiness(self.target, 100 if threshold is None else threshold)
+        return self._readiness(self.target, self.canary.spec.analysis.canary_ready_threshold)
 
     @property
     def primary_ready(self) -> Readiness | None:
         """Whether the primary's pods may get traffic; None where there is no primary."""
         threshold = self.canary.spec.analysis.primary_ready_threshold
-        if self.primary is None:
-            return None
-        return self._readiness(self.primary, 100 if threshold is None else threshold)
+        return self._readiness(self.primary, threshold) if self.primary else None
 
     @property
     def baseline_ready(self) -> Readiness | None:
         """Whether all of the baseline's pods may get traffic, as the canary's; None where there is no baseline."""
         threshold = self.canary.spec.analysis.canary_ready_threshold
-        if self.baseline is None:
-            return None
-        return self._readiness(self.baseline, 100 if threshold is None else threshold)
+        return self._readiness(self.baseline, threshold) if self.baseline else None
 
-    def _readiness(self, workload: Object, threshold: int) -> Readiness:
+    def _readiness(self, workload: Object, threshold: int | None) -> Readiness:
         patience = Patience(
-            threshold=threshold,
+            threshold=100 if threshold is None else threshold,
             deadline=self.canary.progress_deadline,
             since=self.status.last_transition or self.now,
             now=self.now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Literal
 
@@ -12,10 +12,18 @@ from pydantic.alias_generators import to_camel
 
 from rollout.api import kinds
 from rollout.api.canary.analysis import Analysis, HttpUrl
+from rollout.api.canary.refs import (
+    ROUTE_GROUPS,
+    AutoscalerRef,
+    IngressRef,
+    RouteRef,
+    TargetRef,
+    UpstreamRef,
+)
 from rollout.api.canary.service import CanaryService
 from rollout.api.canary.status import CanaryStatus
-from rollout.api.fields import Count, Name
-from rollout.api.model import Bool, Int, Model, Problem, Resource, Str
+from rollout.api.fields import Count
+from rollout.api.model import Bool, Model, Problem, Resource
 
 Provider = Literal[
     "apisix",
@@ -42,96 +50,6 @@ Provider = Literal[
 _SERVICE_NAME = re.compile(r"[a-z](?:[-a-z0-9]*[a-z0-9])?")
 _LONGEST_SERVICE_NAME = 63 - len("-primary")
 _LONGEST_WITH_BASELINE = 63 - len("-baseline")
-
-
-class TargetRef(Model):
-    """The workload that is delivered."""
-
-    api_version: Str
-    """Its API version."""
-    kind: Literal["DaemonSet", "Deployment", "Service", "StatefulSet"]
-    """Its kind."""
-    name: Name
-    """Its name."""
-
-
-class ScalerReplicas(Model):
-    """Bounds of the primary's replicas."""
-
-    min_replicas: Int | None = Field(default=None, json_schema_extra={"minimum": 1})
-    """Least replicas."""
-    max_replicas: Int | None = Field(default=None, json_schema_extra={"minimum": 1})
-    """Most replicas."""
-
-    def problems(self) -> Iterator[Problem]:
-        """Bounds below 1, or the wrong way round."""
-        for name, value in (("minReplicas", self.min_replicas), ("maxReplicas", self.max_replicas)):
-            if value is not None and value < 1:
-                yield Problem(name, f"is {value}", "give 1 or more")
-        if self.min_replicas and self.max_replicas and self.min_replicas > self.max_replicas:
-            yield Problem("", "minReplicas is above maxReplicas", "swap them")
-
-
-class AutoscalerRef(Model):
-    """The target's scaler."""
-
-    api_version: Str
-    """Its API version."""
-    kind: Literal["HorizontalPodAutoscaler", "ScaledObject"]
-    """Its kind."""
-    name: Name
-    """Its name."""
-    primary_scaler_queries: Mapping[str, Str] = Field(default_factory=dict)
-    """Queries of the primary's ScaledObject, by trigger."""
-    primary_scaler_replicas: ScalerReplicas | None = None
-    """Bounds of the primary's replicas."""
-
-
-class IngressRef(Model):
-    """The Ingress of the target."""
-
-    api_version: Str
-    """Its API version."""
-    kind: Literal["Ingress"]
-    """Its kind."""
-    name: Name
-    """Its name."""
-
-
-_ROUTE_GROUPS: Mapping[str, str] = {
-    each.kind: each.group for each in (kinds.VIRTUAL_SERVICE, kinds.HTTP_ROUTE, kinds.GRPC_ROUTE)
-}
-
-
-class RouteRef(Model):
-    """A route of somebody else's, in which only the weights of the primary's and the canary's service are set."""
-
-    api_version: Str
-    """Its API version."""
-    kind: Literal["ApisixRoute", "GRPCRoute", "HTTPRoute", "VirtualService"]
-    """Its kind."""
-    name: Name
-    """Its name."""
-
-    def problems(self) -> Iterator[Problem]:
-        """A kind of another group."""
-        group = _ROUTE_GROUPS.get(self.kind)
-        if group is not None and self.api_version.partition("/")[0] != group:
-            reason = f"{self.api_version!r} has no {self.kind}"
-            yield Problem("apiVersion", reason, f"use {group}/v1")
-
-
-class UpstreamRef(Model):
-    """The Gloo upstream of the target."""
-
-    api_version: Str
-    """Its API version."""
-    kind: Literal["Upstream"]
-    """Its kind."""
-    name: Name
-    """Its name."""
-    namespace: Str | None = None
-    """Its namespace."""
 
 
 class CanarySpec(Model):
@@ -220,7 +138,7 @@ class CanarySpec(Model):
         if ratio and self.provider not in (None, "kubernetes"):
             reason = f"is not for provider {self.provider}"
             yield Problem("analysis.replicaRatio", reason, "use provider kubernetes")
-        weights_only = self.route_ref is not None and self.route_ref.kind in _ROUTE_GROUPS
+        weights_only = self.route_ref is not None and self.route_ref.kind in ROUTE_GROUPS
         if ratio and weights_only:
             yield Problem("routeRef", "excludes analysis.replicaRatio", "remove one of them")
         if ratio and self.autoscaler_ref:
