@@ -156,6 +156,8 @@ EMPTY = {"Count": 0, "Avg": 0, "Max": 0, "Data": None}
         ({"blast": {}}, "No faulted request was seen"),
         ({"steadyStates": {"before": False}}, "Nothing was broken"),
         ({"spec": {"fault": {"podKill": {}}}}, "more than one replica"),
+        ({"spec": {"fault": {"reset": {}}}}, "`retryOn: reset`"),
+        ({"spec": {"fault": {"reset": {}}}, "blast": {}}, "No faulted request was seen"),
         ({"verdict": "Stopped"}, "says nothing yet"),
         ({"verdict": "Error"}, "could not be judged"),
     ],
