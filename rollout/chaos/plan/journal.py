@@ -108,7 +108,8 @@ def _run(status: ExperimentStatus, run: RunView) -> Iterator[dict[str, Any]]:
 
 def _rollbacks(status: ExperimentStatus) -> Iterator[dict[str, Any]]:
     if status.recovering_at is not None and status.injected_at is not None:
-        yield _activity("remove the fault", status.recovering_at, status.reason)
+        why = status.reason if status.outcome is not None else "its time was over"
+        yield _activity("remove the fault", status.recovering_at, why)
 
 
 def _activity(name: str, at: datetime, output: str = "", *, worked: bool = True) -> dict[str, Any]:

@@ -72,10 +72,13 @@ def _waits(
         return waits
     if status.injected_at is None:
         return False
-    if faulted.leased(experiment) and not faulted.is_injected(experiment, draft):
+    if faulted.leased(experiment):
+        # The last count of what was hit is of the whole run; until something was, it is made again.
         last = run.traffic.at if run.traffic else draft.now - _SOON
-        draft.counts_traffic = last + _SOON <= draft.now
-        waits = True
+        whole_run = last >= whole
+        if not whole_run or not faulted.is_injected(experiment, draft):
+            draft.counts_traffic = not whole_run or last + _SOON <= draft.now
+            waits = True
     if steady.open_at(asked, AFTER, run.samples):
         faulted.ask(asked, AFTER, run, whole, draft)
         waits = True

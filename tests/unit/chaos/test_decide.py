@@ -209,6 +209,24 @@ def test_a_count_that_comes_late_still_proves_it() -> None:
     assert world.play().status.verdict is Verdict.PASS
 
 
+def test_the_last_count_is_of_the_whole_run() -> None:
+    world = World(obj=experiment(), hits=3).until(Phase.RECOVERING)
+    world.hits = 11
+    world.play()
+    assert world.reports[0]["spec"]["blast"]["requestsFaulted"] == 11
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [(ProbeVerdict.PASSED, "its time was over"), (ProbeVerdict.FAILED, "the steady state was lost: works failed")],
+)  # fmt: skip
+def test_it_is_recorded_why_the_fault_was_removed(verdict: ProbeVerdict, why: str) -> None:
+    world = World(obj=experiment(steadyState=STEADY)).until(Phase.RUNNING)
+    world.answer = answers(verdict)
+    world.play()
+    assert [each["output"] for each in world.reports[0]["spec"]["rollbacks"]] == [why]
+
+
 def test_load_alone() -> None:
     world = World(obj=experiment(fault=None, load={"fortio": {"qps": 5}})).play()
     assert world.status.verdict is Verdict.PASS
