@@ -115,7 +115,12 @@ def aa(
     workloads = Workloads(namespace=namespace, canary=f"{workload}-canary", primary=workload)
     asked = _asked(prometheus, workloads, config, hours * 60, end, step)
     pods = _read(asked, lambda past: past.pods())
-    print(false_alarms(pods, config, window=minutes * 60).sentence())
+    if not any(pods.values()):
+        raise _fail(f"no requests to {workload} in {namespace}; is the name right, and the time?")
+    found = false_alarms(pods, config, window=minutes * 60)
+    if not found.runs:
+        raise _fail(found.sentence())
+    print(found.sentence())
 
 
 def _config(

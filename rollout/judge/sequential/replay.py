@@ -57,8 +57,11 @@ class FalseAlarms:
     def sentence(self) -> str:
         """The result for people."""
         if not self.runs:
-            return "no window holds traffic of two pods; choose a longer time or a service with more replicas"
-        said = f"{self.alarms} false alarms in {self.runs} runs ({self.alarms / self.runs:.2%})"
+            return (
+                "no window holds traffic of two pods, with as much time before it; "
+                "choose shorter windows (--minutes), a longer time (--hours) or a workload with more replicas"
+            )
+        said = f"{self.alarms} of {self.runs} runs raised a false alarm ({self.alarms / self.runs:.2%})"
         if self.alarms > self.alpha * self.runs:
             return f"{said}; alpha promises {self.alpha:.2%}: look for a pod that differs, or judge longer blocks"
         return f"{said}; alpha promises at most {self.alpha:.2%}"

@@ -71,6 +71,7 @@ def test_pods_that_are_equal_raise_no_alarm_and_one_that_differs_does() -> None:
     assert (differing.runs, differing.alarms) == (6, 3)
     assert "look for a pod that differs" in differing.sentence()
     assert "no window" in false_alarms({}, RATE, window=600).sentence()
+    assert equal.sentence().startswith("0 of 6 runs raised a false alarm (0.00%)")
 
 
 def test_command_says_when_and_why(tmp_path: Path) -> None:
