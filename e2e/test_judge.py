@@ -28,7 +28,9 @@ def judged(cluster: Lab) -> Iterator[Judged]:
 @pytest.fixture
 def afresh(cluster: Lab) -> Iterator[Judged]:
     found = Judged(cluster, namespace="judge-fresh", example="judge-fresh.yaml")
-    found.deploy()
+    # What more is tolerated is known sooner.
+    metrics = [{"name": "request-success-rate", "thresholdRange": {"min": 90}}]
+    found.deploy(metrics=metrics, judge={"tolerance": 0.1})
     yield found
     found.remove()
 
@@ -70,15 +72,15 @@ def test_fresh_pods_of_the_old_version_are_compared_with_and_go(afresh: Judged) 
         assert (outcome.phase, outcome.bad) == ("Succeeded", 0), outcome
         seen = [line.split()[0] for line in routes.lines[1:]]
         assert seen == ["100,0", "80,10,10", "90,10", "100,0"], routes.lines
-        metrics = {each["name"]: each for each in afresh.status()["judge"]["metrics"]}
-        bad, _, requests = metrics["request-success-rate"]["baseline"].partition(" of ")
-        assert bad == "0", metrics
-        assert int(requests) > 100, "the baseline's own proxies counted them"
+        (metric,) = afresh.status()["judge"]["metrics"]
+        bad, _, requests = metric["baseline"].partition(" of ")
+        assert bad == "0", metric
+        assert int(requests) > 20, "the baseline's own proxies counted them"
         assert left(afresh) == []
-        outcome = afresh.roll_out("status=500:5", calls)
+        outcome = afresh.roll_out("status=500:30", calls)
     assert (outcome.phase, outcome.verdict) == ("Failed", "Worse"), outcome
     assert ", baseline " in outcome.message
-    assert outcome.bad < 40, outcome
+    assert outcome.bad < 100, outcome
     until("the baseline to be gone", lambda: not left(afresh), timeout=30)
     afresh.run("rollout", "status", "deployment/echo-primary", "--timeout=10s")
 
