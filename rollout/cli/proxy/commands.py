@@ -17,7 +17,7 @@ from rollout.cli.connecting import (
 )
 from rollout.cli.printing import Output, OutputOption
 
-Pod = Annotated[str, typer.Argument(help="The proxy's pod.")]
+Pod = Annotated[str, typer.Argument(help="The proxy's pod, or POD.NAMESPACE.")]
 
 app = typer.Typer(
     help="Look into proxies: what they have, what they should have, how much they log.",
@@ -40,7 +40,7 @@ class Section(StrEnum):
 @app.command()
 def status(
     pod: Annotated[
-        str, typer.Argument(help="Compare this pod's; without it, all are listed.")
+        str, typer.Argument(help="Compare this pod's (or POD.NAMESPACE); without it, list all.")
     ] = "",
     *,
     kubeconfig: Kubeconfig = None,
@@ -53,9 +53,11 @@ def status(
     from rollout.cli.proxy import showing
     from rollout.kube.client import Client
 
+    name, namespace = _placed(pod, namespace)
+
     async def work(client: Client, where: str) -> int:
         if pod:
-            return await showing.compare(client, system, where, pod, output)
+            return await showing.compare(client, system, where, name, output)
         await showing.connected(client, system, output)
         return 0
 
@@ -80,8 +82,10 @@ def config(
     from rollout.cli.proxy import showing
     from rollout.kube.client import Client
 
+    name, namespace = _placed(pod, namespace)
+
     async def work(client: Client, where: str) -> None:
-        await showing.configuration(client, where, pod, section, match or (), output)
+        await showing.configuration(client, where, name, section, match or (), output)
 
     connected_in(namespace, kubeconfig, context, work)
 
@@ -104,7 +108,15 @@ def log(
     from rollout.cli.proxy import showing
     from rollout.kube.client import Client
 
+    name, namespace = _placed(pod, namespace)
+
     async def work(client: Client, where: str) -> None:
-        await showing.logging(client, where, pod, level)
+        await showing.logging(client, where, name, level)
 
     connected_in(namespace, kubeconfig, context, work)
+
+
+def _placed(pod: str, namespace: str) -> tuple[str, str]:
+    """Name and namespace of a pod as `status` lists it, unless the namespace is named apart."""
+    name, dot, where = pod.rpartition(".")
+    return (name, where) if dot and not namespace else (pod, namespace)

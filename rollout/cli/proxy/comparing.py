@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rollout.cli.proxy.dump import Json, sections
 
@@ -15,6 +16,7 @@ def versions(dump: Json) -> dict[str, dict[str, str]]:
     routes say that of the last message about any of them.
     """
     found: dict[str, dict[str, str]] = {"cds": {}, "lds": {}, "rds": {}}
+    referred: set[str] = set()
     for section in sections(dump, "Clusters"):
         for each in section.get("dynamic_active_clusters") or ():
             found["cds"][each["cluster"]["name"]] = each.get("version_info", "")
@@ -23,14 +25,29 @@ def versions(dump: Json) -> dict[str, dict[str, str]]:
             # One that was taken away is shown for as long as its connections are let go on.
             if "draining_state" not in each or "active_state" in each:
                 found["lds"][each["name"]] = ""
+                referred.update(_routes_of(each.get("active_state")))
     for section in sections(dump, "Routes"):
         for each in section.get("dynamic_route_configs") or ():
             config = each["route_config"]
+            if config["name"] not in referred:
+                continue
             found["rds"][config["name"]] = "" if "vhds" in config else each.get("version_info", "")
             if "vhds" in config:
                 hosts = found.setdefault("vhds", {})
                 hosts.update((host["name"], "") for host in config.get("virtual_hosts") or ())
     return found
+
+
+def _routes_of(part: Any) -> Iterator[str]:
+    """The names of the routes that a listener asks for; those of one that is going are still shown for a while."""
+    if isinstance(part, dict):
+        if isinstance(name := part.get("route_config_name"), str):
+            yield name
+        for each in part.values():
+            yield from _routes_of(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _routes_of(each)
 
 
 def differences(

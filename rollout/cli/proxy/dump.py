@@ -106,6 +106,11 @@ def secrets(dump: Json) -> Table:
     return _sorted(("NAME", "STATE", "TYPE", "NOT AFTER", "SERIAL NUMBER"), rows)
 
 
+def bootstrap(dump: Json) -> Json:
+    """What it was started with."""
+    return next((each.get("bootstrap") or {} for each in sections(dump, "Bootstrap")), {})
+
+
 SECTIONS: Mapping[str, Callable[[Json], Table]] = {
     "clusters": clusters,
     "listeners": listeners,

@@ -9,8 +9,7 @@ from rich.table import Table as RichTable
 
 from rollout.cli.errors import CommandFailed
 from rollout.cli.printing import columns, out
-from rollout.cli.proxy import comparing, dump, reaching
-from rollout.cli.proxy.levels import levels
+from rollout.cli.proxy import comparing, dump, levels, reaching
 from rollout.kube.client import Client
 
 _TYPES = ("cds", "lds", "eds", "rds", "sds")
@@ -76,8 +75,8 @@ async def configuration(
 ) -> None:
     """One part of what a proxy has, or all of it: in rows for people, else as Envoy says it."""
     if section in {"bootstrap", "all"}:
-        path = _DUMP if section == "all" else "/config_dump?resource=bootstrap"
-        data = await reaching.admin(client, namespace, pod, path)
+        whole = await reaching.admin(client, namespace, pod, _DUMP)
+        data = whole if section == "all" else dump.bootstrap(whole)
         out("", data, "json" if output == "text" else output)
         return
     path = "/clusters?format=json" if section == "endpoints" else _DUMP
@@ -89,14 +88,17 @@ async def configuration(
 async def logging(client: Client, namespace: str, pod: str, level: str) -> None:
     """The levels at which it logs, after a change where one is asked for."""
     await reaching.proxied(client, namespace, pod)
-    for params in levels(level):
-        await reaching.page(
+
+    async def page(params: Mapping[str, str]) -> dict[str, str]:
+        text = await reaching.page(
             client, namespace, pod, reaching.ADMIN_PORT, "/logging", method="POST", params=params
         )
-    print(
-        await reaching.page(client, namespace, pod, reaching.ADMIN_PORT, "/logging", method="POST"),
-        end="",
-    )
+        return levels.loggers(text)
+
+    found = await page({})
+    for params in levels.changes(level, found):
+        found = await page(params)
+    print("\n".join(levels.told(found)))
 
 
 def _rich(table: dump.Table) -> RichTable:

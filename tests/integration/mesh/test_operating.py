@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import httpx2
+from aiohttp import ClientSession
 
 from rollout.api.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
-from rollout.cli.proxy import comparing, dump
+from rollout.cli.proxy import comparing, dump, levels
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.debug.pages import Pages
@@ -93,6 +94,13 @@ async def test_a_proxy_and_its_control_plane_say_the_same(
             health = json.loads(await proxy.get("/clusters?format=json"))
             [row] = dump.containing(dump.endpoints(health), [hosts[0]]).rows
             assert row[1:3] == ("HEALTHY", "OK")
+
+            assert dump.bootstrap(said)["node"]["id"].split("~")[2] == name
+            async with ClientSession() as session:
+                logging = f"http://127.0.0.1:{proxy.admin}/logging"
+                async with session.post(logging, params={"router": "debug"}) as answer:
+                    told = levels.told(levels.loggers(await answer.text()))
+            assert list(told) == ["loggers but these: warning", "  router: debug"]
 
             known = {
                 each["hostname"]: each for each in (await pages.get("/debug/registryz")).json()
