@@ -39,7 +39,7 @@ from tests.integration.mesh.support import (
 )
 from tests.waiting import until
 
-HOST, BYTES = "db.example.com", "bytes.example.com"
+HOST, BYTES = "http.destinations.example.com", "bytes.destinations.example.com"
 
 
 @dataclass(slots=True)
