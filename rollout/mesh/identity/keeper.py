@@ -31,6 +31,8 @@ SETTLE = timedelta(seconds=150)
 """How long a new root is published before it signs: kubelets renew mounted ConfigMaps within 90 s or so."""
 _LOOK_AGAIN = timedelta(hours=1)
 _KEY = "authority"
+_SIGNING = "signing-"
+"""What the record's keys of the authority begin with that signs meanwhile."""
 
 log = structlog.get_logger(__name__)
 
@@ -112,31 +114,45 @@ class Keeper:
         """One look; answers when the next is due."""
         now = self._now()
         wanted = self._plugged(now) or await self._own(now)
-        roots = await self._roots(wanted.roots, now) if wanted else ()
-        if not wanted or not roots:  # the one who writes them is not here; they are watched
-            return _LOOK_AGAIN
+        known, stored = self._record(now)
+        if wanted is None or not (known or self._ours):
+            return _LOOK_AGAIN  # the one who writes them is not here; they are watched
+        roots = known
+        if self._ours:
+            roots = trust.advance(known, wanted.roots, now, self._longest)
+        wait = trust.left(roots, wanted.roots, now, self._settle)
+        signing = self._meanwhile(wanted, stored, roots, now) if wait else wanted
+        if self._ours:
+            await self._remember(roots, signing if signing != wanted else None)
         self.trusted = b"".join(root.pem for root in roots)
         self._publish(self.trusted)
-        wait = trust.left(roots, wanted.roots, now, self._settle)
-        if not wait or not self._known(roots, now):
-            self._sign_with(wanted)
+        self._sign_with(signing)
         self._serve(now)
         self.ready.set()
         due = renewal_time(self.serving) - now
         return max(min(wait or _LOOK_AGAIN, due, _LOOK_AGAIN), timedelta(seconds=1))
 
-    def _known(self, roots: Sequence[trust.Root], now: datetime) -> bool:
-        """Whether there is an authority that everybody trusts by now: the one in use, or one's own that it replaces."""
-        if self._authority is None:
-            data = self._data(OWN)
-            try:
-                own = ca.read(data, now) if data else None
-            except UnusableError:
-                own = None
-            if own is None or trust.left(roots, own.roots, now, self._settle):
-                return False
-            self._sign_with(own)
-        return True
+    def _meanwhile(
+        self,
+        wanted: Authority,
+        stored: Authority | None,
+        roots: Sequence[trust.Root],
+        now: datetime,
+    ) -> Authority:
+        """What signs until everybody trusts the wanted one: the one in use, that of the record, or one's own."""
+        if self._authority is not None:
+            return self._authority
+        for each in (stored, self._read(OWN, now)):
+            if each is not None and not trust.left(roots, each.roots, now, self._settle):
+                return each
+        return wanted
+
+    def _read(self, name: str, now: datetime) -> Authority | None:
+        data = self._data(name)
+        try:
+            return ca.read(data, now) if data else None
+        except UnusableError:
+            return None
 
     def _plugged(self, now: datetime) -> Authority | None:
         """The authority that somebody put here; one that cannot be used is said and leaves the last one in force."""
@@ -169,7 +185,8 @@ class Keeper:
         log.info("own authority issued", secret=f"{self._namespace}/{OWN}")
         return made
 
-    async def _roots(self, wanted: Sequence[bytes], now: datetime) -> tuple[trust.Root, ...]:
+    def _record(self, now: datetime) -> tuple[tuple[trust.Root, ...], Authority | None]:
+        """The roots in trust, and what signs while a new one of them is not trusted by everybody yet."""
         data = self._data(ROOTS) or {}
         known: tuple[trust.Root, ...] = ()
         try:
@@ -177,12 +194,19 @@ class Keeper:
             known = trust.from_data(pems, data.get("times.json", b"{}")) if pems else ()
         except ValueError as error:
             log.warning("the record of roots is begun anew", problem=str(error))
-        if not self._ours:
-            return known
-        roots = trust.advance(known, wanted, now, self._longest)
-        if roots != known:
-            await self._write(ROOTS, trust.to_data(roots))
-        return roots
+        parts = {key.removeprefix(_SIGNING): each for key, each in data.items() if _SIGNING in key}
+        try:
+            return known, ca.read(parts, now) if parts else None
+        except UnusableError:
+            return known, None
+
+    async def _remember(self, roots: Sequence[trust.Root], signing: Authority | None) -> None:
+        """What signs meanwhile is kept, too: its own Secret may be gone, and this process may be."""
+        record = trust.to_data(roots)
+        if signing is not None:
+            record |= {_SIGNING + key: each for key, each in signing.data().items()}
+        if record != self._data(ROOTS):
+            await self._write(ROOTS, record)
 
     def _sign_with(self, wanted: Authority) -> None:
         if wanted != self._authority:

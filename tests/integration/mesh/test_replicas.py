@@ -6,7 +6,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -66,6 +71,7 @@ async def replica(
     pod: str,
     mutual_tls: MutualTLS = MutualTLS.NONE,
     counted: KubeMetrics | None = None,
+    settle: float = 1.0,
 ) -> AsyncIterator[ControlPlane]:
     """One of several, leaving as on SIGTERM; what it asks of the API server beside its lease is `counted`."""
     options = Options(
@@ -75,7 +81,7 @@ async def replica(
         mutual_tls=mutual_tls,
         secure_address="127.0.0.1:0",
         xds_address="127.0.0.1:0",
-        root_settle=timedelta(seconds=1),
+        root_settle=timedelta(seconds=settle),
         health_port=0,
         debug_port=0,
     )
@@ -257,6 +263,39 @@ async def test_one_makes_the_authority_and_all_sign(
             return len(ends) == 1 and bundle.startswith(ends.pop().encode())
 
         await until(by_the_new_one, "both sign with it")
+
+
+async def test_one_that_starts_while_a_root_is_new_signs_with_the_old_one(
+    apiserver: ApiServer, client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await install_crds(client)
+    monkeypatch.setattr(ControlPlane, "_dns_names", ("localhost",))
+
+    def another(pod: str) -> AbstractAsyncContextManager[ControlPlane]:
+        return replica(apiserver.kubeconfig, namespace, pod, MutualTLS.AUTO, settle=20)
+
+    async def both() -> bytes:
+        found = await roots(client, namespace)
+        return found if found.count(b"BEGIN") == 2 else b""
+
+    async with another("first"):
+        old = await roots(client, namespace)
+        await client.delete(SECRET, namespace, "istio-ca-secret")
+        bundle = await until(both, "the new root is published")
+    mine = await token(client, namespace, "catalog")
+    async with another("second") as second:
+        assert (await sign(second, bundle, mine, request()))[-1].encode() == old
+
+        async def by_the_new_one() -> bool:
+            return (await sign(second, bundle, mine, request()))[-1].encode() != old
+
+        await until(by_the_new_one, "everybody trusts it by now")
+
+        async def forgotten() -> bool:
+            record = await client.get(SECRET, namespace, "rollout-mesh-roots")
+            return set(record["data"]) == {"root-cert.pem", "times.json"}
+
+        await until(forgotten, "the old key is nowhere any more")
 
 
 class Address:
