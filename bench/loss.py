@@ -20,9 +20,10 @@ from typing import Any
 from bench.goals import missed
 from bench.losing.disturbing import NAMESPACE, Disturber
 from bench.losing.memory import megabytes
+from bench.losing.witness import reasons, unready
 from e2e.kubectl import until
 from e2e.lab import GATEWAY, GATEWAY_PORT, SYSTEM, Lab, responds
-from e2e.load import steady_load
+from e2e.load import Load, steady_load
 from rollout.kube.client import Client
 
 RATE = 500
@@ -49,25 +50,35 @@ def deploy(lab: Lab) -> None:
 
 async def disturbed(lab: Lab, seconds: int, what: Sequence[str]) -> dict[str, Any]:
     """The load under which everything changes."""
+    witnessed: dict[str, Any] = {}
+    before = reasons(lab)
     async with await Client.connect(str(lab.kubectl.kubeconfig)) as client:
         disturber = Disturber(client, SYSTEM, lab.kill)
-        with steady_load(
-            lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=64
-        ) as load:
-            await asyncio.sleep(2)
-            tasks = [asyncio.ensure_future(getattr(disturber, each)()) for each in what]
-            _, pending = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_EXCEPTION")
-            for task in tasks:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
-            assert len(pending) == len(set(what) - {"root"}), "a disturbance ended"
+        async with unready(client, witnessed):
+            load = await _under_load(lab, disturber, seconds, what)
+    witnessed["reasons"] = dict(reasons(lab) - before)
     return {
         "requests": load.requests,
         "lost": load.requests - load.codes.get("200", 0),
         "codes": load.codes,
+        **witnessed,
         **disturber.done,
     }
+
+
+async def _under_load(lab: Lab, disturber: Disturber, seconds: int, what: Sequence[str]) -> Load:
+    with steady_load(
+        lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=64
+    ) as load:
+        await asyncio.sleep(2)
+        tasks = [asyncio.ensure_future(getattr(disturber, each)()) for each in what]
+        _, pending = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_EXCEPTION")
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+        assert len(pending) == len(set(what) - {"root"}), "a disturbance ended"
+    return load
 
 
 def calm(lab: Lab, seconds: int, url: str, host: str) -> dict[str, float]:
