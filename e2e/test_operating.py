@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
+from envoy.service.discovery.v3 import discovery_pb2
+from envoy.service.status.v3 import csds_pb2
 
-from e2e.lab import CLUSTER, NAMESPACE, Lab
+from e2e.lab import CLUSTER, NAMESPACE, SYSTEM, Lab
+from rollout.cli.proxy import reaching
+from rollout.kube.client import Client
+from rollout.kube.portforward import forward
 
 pytestmark = pytest.mark.alone
 
@@ -75,3 +82,43 @@ def test_proxies_show_what_they_have_and_should_have(lab: Lab, tmp_path: Path) -
     proxied = yaml.safe_load(rollout("inject", "-f", str(plain)))
     names = [each["name"] for each in proxied["spec"]["template"]["spec"]["initContainers"]]
     assert "istio-proxy" in names
+
+
+async def told(lab: Lab) -> dict[str, set[str]]:
+    """What each replica of the control plane tells somebody like istioctl of its proxies, over xDS by a token."""
+    audience = ("--audience", "istio-ca", "-n", SYSTEM)
+    token = lab.kubectl.run("create", "token", "default", *audience).strip()
+    roots = lab.kubectl.json("get", "configmap", "istio-ca-root-cert", "-n", SYSTEM)["data"]
+    credentials = grpc.ssl_channel_credentials(roots["root-cert.pem"].encode())
+    name = (("grpc.ssl_target_name_override", f"rollout-mesh.{SYSTEM}.svc"),)
+    request = discovery_pb2.DiscoveryRequest(type_url="istio.io/debug/syncz")
+    found = {}
+    async with await Client.connect(str(CLUSTER / "kubeconfig")) as client:
+        for plane in await reaching.control_planes(client, SYSTEM):
+            pod = plane["metadata"]["name"]
+            async with forward(client, SYSTEM, pod, 15012) as address:
+                target = address.removeprefix("http://")
+                async with grpc.aio.secure_channel(target, credentials, name) as channel:
+                    call: Any = channel.stream_stream(
+                        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+                    )(metadata=(("authorization", f"Bearer {token}"),), timeout=30)
+                    await call.write(request.SerializeToString())
+                    answer = discovery_pb2.DiscoveryResponse.FromString(await call.read())
+                    call.cancel()
+            assert json.loads(answer.control_plane.identifier)["ID"] == pod
+            found[pod] = {_node(each) for each in answer.resources}
+    return found
+
+
+def _node(resource: Any) -> str:
+    config = csds_pb2.ClientConfig.FromString(resource.value)
+    return str(config.node.id)
+
+
+def test_istioctl_is_told_the_same_over_xds(lab: Lab) -> None:
+    every = json.loads(rollout("proxy", "status", "-o", "json"))
+    expected: dict[str, set[str]] = {}
+    for each in every:
+        expected.setdefault(each["controlPlane"], set()).add(each["proxy"])
+    found = asyncio.run(told(lab))
+    assert {pod: proxies for pod, proxies in found.items() if proxies} == expected
