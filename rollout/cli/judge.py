@@ -34,7 +34,10 @@ Which = Annotated[Metric, typer.Option(help="Which bad requests to count: failed
 Alpha = Annotated[float, typer.Option(help="The most that a false rollback may be likely.")]
 Beta = Annotated[float, typer.Option(help="The most that a false promotion may be likely.")]
 Tolerance = Annotated[
-    float | None, typer.Option(help="How much the share of bad requests may grow: 0.01 or 0.02.")
+    float | None,
+    typer.Option(
+        help="How much the share of bad requests may grow; 0.01 of failed, 0.02 of slow ones unless given."
+    ),
 ]
 Threshold = Annotated[
     float | None,
