@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
+from rollout.mesh.ingest.ingresses import KIND as INGRESS
 from rollout.mesh.metrics import short
 from rollout.mesh.model.hosts import covers
 from rollout.mesh.model.problem import Ref
@@ -16,7 +17,7 @@ from rollout.mesh.model.registry import Registry
 from rollout.mesh.translate import names
 
 _ROUTES = frozenset({"VirtualService", "DestinationRule", "HTTPRoute", "GRPCRoute"})
-_GATEWAYS = frozenset({"Gateway", GATEWAY})
+_GATEWAYS = frozenset({"Gateway", GATEWAY, INGRESS})
 _SERVICES = frozenset({"DestinationRule", "ServiceEntry", "WorkloadEntry"})
 _KINDS: dict[str, frozenset[str]] = {
     "cds": _SERVICES | {"Sidecar"},

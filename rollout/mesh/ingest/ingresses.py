@@ -172,6 +172,7 @@ class Ingresses:
             self._objects.pop(ref, None)
         else:
             self._objects[ref] = obj
+        self._registry.note(ref)
         self._stale = True
 
     def put_class(self, name: str, obj: Json | None) -> None:

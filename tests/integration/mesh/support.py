@@ -10,7 +10,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from rollout.kube.objects import Object
 from rollout.mesh.agent import bootstrap
 from rollout.mesh.agent.settings import Settings
 from rollout.mesh.controlplane import ControlPlane, Options
+from rollout.mesh.model.problem import Ref
+from rollout.mesh.model.routing import Match, MatchKind, StringMatch
 from rollout.mesh.model.telemetry import MeshTelemetry
 from tests.integration.envoy import envoy_binary
 from tests.waiting import until
@@ -279,3 +281,16 @@ async def serve_backend(client: Client, namespace: str, app: Backend) -> None:
     """A Service without a selector and its one endpoint."""
     await create(client, SERVICE, namespace, service(app.name))
     await create(client, ENDPOINT_SLICE, namespace, endpoint_slice(app.name, app.port))
+
+
+BAD = Match(uri=StringMatch(MatchKind.REGEX, "(?=no-lookahead-in-re2)"))
+"""Reading it would have refused it: whoever uses it shows what becomes of what slips through."""
+
+
+def spoil(plane: ControlPlane, table: Ref, culprit: Ref) -> None:
+    """Puts a condition that Envoy refuses into a table, as if it came from an object."""
+    good = plane.registry.tables[table]
+    bad = replace(good.routes[0], matches=(BAD,))
+    plane.registry.set_table(table, replace(good, routes=(bad, *good.routes)))
+    plane.registry.note(culprit)
+    plane.hub.push()

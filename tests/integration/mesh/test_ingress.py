@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from aiohttp import ClientSession, TCPConnector
 from rollout.api.kinds import EVENT, INGRESS, INGRESS_CLASS, SECRET, SERVICE
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
+from rollout.mesh.controlplane import ControlPlane
+from rollout.mesh.model.problem import Ref
 from tests.certificates import Authority, secret_data
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
@@ -26,6 +29,7 @@ from tests.integration.mesh.support import (
     free_port,
     serve_backend,
     service,
+    spoil,
 )
 from tests.waiting import until
 
@@ -39,6 +43,7 @@ def path(text: str, name: str, kind: str = "Prefix") -> Object:
 class Scene:
     client: Client
     namespace: str
+    plane: ControlPlane
     port: int
     secure_port: int
     authority: Authority
@@ -53,6 +58,12 @@ class Scene:
         await create(
             self.client, INGRESS, self.namespace, {"metadata": {"name": name}, "spec": given}
         )
+
+    async def says(self, text: str) -> bool:
+        """Whether an event of the Ingress `shop` does."""
+        events = await self.client.list(EVENT, self.namespace)
+        found = [each for each in events if each["involvedObject"]["name"] == "shop"]
+        return any(text in each["message"] for each in found)
 
     async def get(self, where: str, host: str = "") -> tuple[int, str]:
         """Status, and which backend answers; 0 where nobody does."""
@@ -110,7 +121,7 @@ async def scene(
         await stack.enter_async_context(
             envoy(tmp_path, plane.port, namespace=namespace, labels=labels)
         )
-        yield Scene(client, namespace, port, secure, Authority())
+        yield Scene(client, namespace, plane, port, secure, Authority())
 
 
 async def test_an_ingress_is_served_and_told_where(scene: Scene) -> None:
@@ -150,11 +161,7 @@ async def test_tls_by_the_secret_that_it_names(scene: Scene) -> None:
         "shop", {"rules": rules, "tls": [{"hosts": [scene.host], "secretName": "shop-tls"}]}
     )
 
-    async def said() -> bool:
-        events = await scene.client.list(EVENT, scene.namespace)
-        found = [each for each in events if each["involvedObject"]["name"] == "shop"]
-        return any("shop-tls does not exist" in each["message"] for each in found)
-
+    said = partial(scene.says, "shop-tls does not exist")
     await until(said, "an event says that the Secret is missing")
     certificate, key = scene.authority.issue(scene.host)
     data = secret_data(tls_crt=certificate, tls_key=key)
@@ -166,3 +173,17 @@ async def test_tls_by_the_secret_that_it_names(scene: Scene) -> None:
         return await scene.secure() == "web"
 
     await until(secured, "TLS is served")
+
+
+async def test_what_the_gateway_refuses_is_said_of_the_ingress(scene: Scene) -> None:
+    rules = [{"host": scene.host, "http": {"paths": [path("/", "web")]}}]
+    await scene.ingress("shop", {"rules": rules})
+
+    async def served() -> bool:
+        return await scene.get("/") == (200, "web")
+
+    await until(served, "the Ingress is served")
+    culprit = Ref("Ingress", scene.namespace, "shop")
+    spoil(scene.plane, Ref("Ingress", "", scene.host), culprit)
+    await until(partial(scene.says, "proxies refuse http."), "an event says so")
+    assert await served(), "the last good one stays"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,11 @@ from rollout.kube.client import Client
 from rollout.kube.objects import Object
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.model.problem import Ref
-from rollout.mesh.model.routing import Match, MatchKind, StringMatch
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.gatewayapi import install_gateway_api
 from tests.integration.mesh import pod as pods
-from tests.integration.mesh.support import backend, control_plane, create, serve_backend
+from tests.integration.mesh.support import backend, control_plane, create, serve_backend, spoil
 from tests.waiting import until
 
 
@@ -121,26 +120,12 @@ async def test_grpc_routes_are_told_too(scene: Scene) -> None:
     assert await scene.reaches("one", "/shop.Catalog/List", "404")
 
 
-BAD = Match(uri=StringMatch(MatchKind.REGEX, "(?=no-lookahead-in-re2)"))
-"""Reading it would have refused it: what follows is what becomes of what slips through."""
-
-
-def spoil(scene: Scene, table: Ref, culprit: Ref) -> None:
-    """Puts a condition that Envoy refuses into a table, as if it came from an object."""
-    registry = scene.plane.registry
-    good = registry.tables[table]
-    bad = replace(good.routes[0], matches=(BAD,))
-    registry.set_table(table, replace(good, routes=(bad, *good.routes)))
-    registry.note(culprit)
-    scene.plane.hub.push()
-
-
 @pods.requires
 async def test_what_a_sidecar_refuses_is_said_of_the_route(scene: Scene) -> None:
     await create(scene.client, HTTP_ROUTE, scene.namespace, route("two"))
     await until(partial(scene.reaches, "one", "/", "two"), "requests are routed")
     culprit = Ref("HTTPRoute", scene.namespace, "one")
-    spoil(scene, Ref("Service", scene.namespace, "one"), culprit)
+    spoil(scene.plane, Ref("Service", scene.namespace, "one"), culprit)
     refused = partial(scene.told, HTTP_ROUTE, "one", "!UnsupportedValue", "ResolvedRefs")
     await until(refused, "the refusal is said")
     assert "invalid perl operator" in await scene.remark("one")
@@ -161,7 +146,7 @@ async def test_what_a_sidecar_refuses_is_said_of_the_virtual_service(scene: Scen
     await until(partial(scene.reaches, "one", "/", "two"), "requests are routed")
     culprit = Ref("VirtualService", scene.namespace, "one")
     scene.plane.registry.note(Ref("VirtualService", scene.namespace, "innocent"))
-    spoil(scene, culprit, culprit)
+    spoil(scene.plane, culprit, culprit)
 
     async def message(name: str) -> str:
         found = await scene.client.get(VIRTUAL_SERVICE, scene.namespace, name)

@@ -15,6 +15,7 @@ RULE, OTHER_RULE = Ref("DestinationRule", "shop", "web"), Ref("DestinationRule",
 TABLE, OTHER_TABLE = Ref("VirtualService", "shop", "web"), Ref("VirtualService", "shop", "db")
 EDGE = Ref("Gateway", "shop", "edge")
 HTTP_ROUTE = Ref("HTTPRoute", "shop", "web")
+INGRESS = Ref("Ingress", "shop", "web")
 EVERYTHING = {RULE, OTHER_RULE, TABLE, OTHER_TABLE, EDGE, HTTP_ROUTE}
 
 CASES: dict[str, tuple[str, str, set[Ref], set[Ref]]] = {
@@ -27,6 +28,7 @@ CASES: dict[str, tuple[str, str, set[Ref], set[Ref]]] = {
     "routes of many": (names.ROUTES, "http.8080", {TABLE, EDGE, OTHER_RULE}, {TABLE, EDGE, OTHER_RULE}),
     "routes of many, by a proxy that came": (names.ROUTES, "http.8080", set(), set()),
     "nobody of a kind that makes such": (names.SECRET, "kubernetes://a", {TABLE}, set()),
+    "an Ingress": (names.ROUTES, "http.8080", {INGRESS}, {INGRESS}),
     "a listener": (names.LISTENER, "0.0.0.0_80", {EDGE, HTTP_ROUTE}, {EDGE}),
 }  # fmt: skip
 
