@@ -17,8 +17,8 @@ from statistics import median, quantiles
 from time import monotonic, sleep
 from typing import Any
 
-SERVICES, PROXIES, FLEETS = 600, 100, 2
-ROUNDS, SETTLE = 100, 0.08
+SERVICES, PROXIES, FLEETS = 600, 100, 1
+ROUNDS, READY, SETTLE = 100, 0.02, 0.08
 SIZES, FEW, FEW_ROUNDS = (100, 1_000, 5_000), 10, 20
 GOALS = {
     "route_p99_ms": 50.0,
@@ -27,7 +27,7 @@ GOALS = {
     "cold_s": 2.0,
     "resident_mib": 250.0,
 }
-_COSTS = ("cpu_ms", "responses", "bytes", "waits")
+_COSTS = ("sent_ms", "cpu_ms", "responses", "bytes", "waits")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -79,16 +79,18 @@ class Mesh:
         return self.plane.ask(json.dumps({"do": "figures"}))
 
     def change(self, what: str, index: int, value: int) -> dict[str, float]:
-        """One change after a quiet moment: milliseconds to the last proxy, and what it cost."""
+        """One change after a quiet moment: milliseconds until all is sent and until the last proxy has it; its cost."""
         kind = "vhds" if what == "route" else "eds"
-        before = self.plane.ask(json.dumps({"do": what, "index": index, "value": value}))
         for fleet in self.fleets:
             fleet.tell(kind)
+        sleep(READY)
+        before = self.plane.ask(json.dumps({"do": what, "index": index, "value": value}))
         last = max(fleet.hear()["last"] for fleet in self.fleets)
         sleep(SETTLE)
         after = self.figures()
         return {
             "ms": (last - before["at"]) * 1000,
+            "sent_ms": (after["sent"] - before["at"]) * 1000,
             "cpu_ms": (after["cpu"] - before["cpu"]) * 1000,
             "responses": after["responses"] - before["responses"],
             "bytes": after["bytes"] - before["bytes"],

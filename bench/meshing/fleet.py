@@ -1,7 +1,11 @@
 """A process of proxies: delta ADS as Envoy speaks it, without Envoy's work on what it is sent.
 
-Asks for clusters, listeners and (once it has routes) virtual hosts by wildcard, for the endpoints of the clusters and the routes of the listeners by name,
-and acknowledges everything. Says when the last of its proxies has had so many responses of a type.
+Asks for clusters, listeners and (once it has routes) virtual hosts by wildcard, for the endpoints of the clusters and
+the routes of the listeners by name, and acknowledges everything. Says when the last of its proxies has had so many
+responses of a type: when the response's last bytes had been read from the socket.
+
+Proxies are alone on their machines, these share two cores with what is measured: so a response is read once for all
+that are sent the same bytes, and answered with bytes that are made once.
 """
 
 from __future__ import annotations
@@ -9,18 +13,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from time import monotonic, process_time
-from typing import Any
+from dataclasses import dataclass
+from time import process_time
 
-import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.json_format import ParseDict
 
 from bench.meshing import world
+from bench.meshing.http2 import Call
 from rollout.mesh.translate import names
 
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-_OPTIONS = (("grpc.max_receive_message_length", 64 << 20), ("grpc.use_local_subchannel_pool", 1))
 _SHORT = {
     names.CLUSTER: "cds",
     names.ENDPOINTS: "eds",
@@ -28,6 +31,17 @@ _SHORT = {
     names.ROUTES: "rds",
     names.VIRTUAL_HOST: "vhds",
 }
+_NEXT = {names.CLUSTER: names.ENDPOINTS, names.LISTENER: names.ROUTES}
+_REMEMBERED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A response as read: its acknowledgement, and the names of what is to be asked for next, of another type."""
+
+    type_url: str
+    acknowledgement: bytes
+    follows: tuple[str, ...]
 
 
 class Fleet:
@@ -38,14 +52,21 @@ class Fleet:
         self._count: dict[str, int] = dict.fromkeys(_SHORT.values(), 0)
         self._last: dict[str, float] = {}
         self._changed = asyncio.Event()
-        self._names: dict[str, list[str]] = {}
+        self._read: dict[bytes, Reading] = {}
 
-    def got(self, response: Any) -> None:
-        kind = _SHORT[response.type_url]
+    def got(self, message: bytes, at: float) -> Reading:
+        """Counts a response that was here at a time by the monotonic clock."""
+        reading = self._read.get(message)
+        if reading is None:
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            reading = self._read[message] = _reading(message)
+        kind = _SHORT[reading.type_url]
         self._count[kind] += 1
-        self._last[kind] = monotonic()
+        self._last[kind] = at
         if self._count[kind] == self.size:
             self._changed.set()
+        return reading
 
     async def all_have(self, kind: str) -> float:
         """When the last proxy had its response; begins a new round."""
@@ -55,63 +76,68 @@ class Fleet:
         self._count = dict.fromkeys(self._count, 0)
         return self._last[kind]
 
-    def follow(self, response: Any) -> tuple[str, list[str]] | None:
-        """What a proxy asks for next, the same for all that are sent the same."""
-        if response.type_url not in {names.CLUSTER, names.LISTENER}:
-            return None
-        if response.nonce not in self._names:
-            found = (each.name for each in response.resources)
-            self._names[response.nonce] = (
-                [name for name in found if name.startswith("outbound|")]
-                if response.type_url == names.CLUSTER
-                else [name.rsplit("_", 1)[1] for name in found if name.startswith("0.0.0.0_")]
-            )
-        kind = names.ENDPOINTS if response.type_url == names.CLUSTER else names.ROUTES
-        return kind, self._names[response.nonce]
+
+def _reading(message: bytes) -> Reading:
+    response = discovery_pb2.DeltaDiscoveryResponse.FromString(message)
+    found = [each.name for each in response.resources]
+    follows: list[str] = []
+    if response.type_url == names.CLUSTER:
+        follows = [name for name in found if name.startswith("outbound|")]
+    elif response.type_url == names.LISTENER:
+        follows = [name.rsplit("_", 1)[1] for name in found if name.startswith("0.0.0.0_")]
+    return Reading(response.type_url, _request(response.type_url, response.nonce), tuple(follows))
 
 
-async def proxy(fleet: Fleet, port: int, node: world.Json) -> None:
-    """One proxy, until its stream ends."""
-    edge = node["id"].startswith("router")
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
-        call = channel.stream_stream(
-            _METHOD,
-            request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
-            response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
-        )()
+def _request(type_url: str, nonce: str = "", subscribe: tuple[str, ...] = ()) -> bytes:
+    request = discovery_pb2.DeltaDiscoveryRequest(
+        type_url=type_url, response_nonce=nonce, resource_names_subscribe=subscribe
+    )
+    return bytes(request.SerializeToString())
+
+
+class Proxy:
+    """One proxy's side of its stream."""
+
+    def __init__(self, fleet: Fleet, node: world.Json) -> None:
+        self._fleet, self._node = fleet, node
+        self._edge = node["id"].startswith("router")
+        self._opened = self._edge
+        self._asked: dict[str, set[str]] = {kind: set() for kind in _NEXT.values()}
+
+    async def run(self, port: int) -> None:
+        """Until cancelled; a stream that ends ends the process."""
+        loop = asyncio.get_running_loop()
+        _, call = await loop.create_connection(
+            lambda: Call(_METHOD, self._heard), "127.0.0.1", port
+        )
         first = discovery_pb2.DeltaDiscoveryRequest(type_url=names.CLUSTER)
-        ParseDict(node, first.node)
-        await call.write(first)
-        await call.write(discovery_pb2.DeltaDiscoveryRequest(type_url=names.LISTENER))
-        opened = False
-        asked: dict[str, set[str]] = {names.ENDPOINTS: set(), names.ROUTES: set()}
-        async for response in call:
-            fleet.got(response)
-            await call.write(
-                discovery_pb2.DeltaDiscoveryRequest(
-                    type_url=response.type_url, response_nonce=response.nonce
-                )
-            )
-            if response.type_url == names.ROUTES and not opened and not edge:
-                opened = True
-                await call.write(discovery_pb2.DeltaDiscoveryRequest(type_url=names.VIRTUAL_HOST))
-            wanted = fleet.follow(response)
-            if edge and wanted is not None and wanted[0] == names.ROUTES:
-                wanted = (names.ROUTES, [names.gateway_routes(int(each)) for each in wanted[1]])
-            if wanted is not None and (new := set(wanted[1]) - asked[wanted[0]]):
-                asked[wanted[0]] |= new
-                await call.write(
-                    discovery_pb2.DeltaDiscoveryRequest(
-                        type_url=wanted[0], resource_names_subscribe=sorted(new)
-                    )
-                )
+        ParseDict(self._node, first.node)
+        call.send(first.SerializeToString())
+        call.send(_request(names.LISTENER))
+        sys.exit(f"a proxy's stream has {await call.ended}")
+
+    def _heard(self, call: Call, message: bytes, at: float) -> None:
+        reading = self._fleet.got(message, at)
+        call.send(reading.acknowledgement)
+        if reading.type_url == names.ROUTES and not self._opened:
+            self._opened = True
+            call.send(_request(names.VIRTUAL_HOST))
+        if reading.follows:
+            self._follow(call, _NEXT[reading.type_url], reading.follows)
+
+    def _follow(self, call: Call, type_url: str, wanted: tuple[str, ...]) -> None:
+        if self._edge and type_url == names.ROUTES:
+            wanted = tuple(names.gateway_routes(int(each)) for each in wanted)
+        if new := set(wanted) - self._asked[type_url]:
+            self._asked[type_url] |= new
+            call.send(_request(type_url, subscribe=tuple(sorted(new))))
 
 
 async def main(port: int, first: int, size: int, gateways: int) -> None:
     fleet = Fleet(size)
     nodes = [world.node(number // 2, number % 2) for number in range(first, first + size)]
     nodes += [world.gateway_node()] * gateways
-    tasks = [asyncio.ensure_future(proxy(fleet, port, node)) for node in nodes]
+    tasks = [asyncio.ensure_future(Proxy(fleet, node).run(port)) for node in nodes]
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -51,11 +51,13 @@ class Plane:
         self.pusher = Pusher(self.hub.push)
         self.hub.push()
         self.responses = self.bytes = 0
+        self.sent = 0.0
         sent = self.hub.sent
 
         def counted(response: Any) -> None:
             self.responses += 1
             self.bytes += len(response.body)
+            self.sent = monotonic()
             sent(response)
 
         self.hub.sent = counted  # type: ignore[method-assign]
@@ -115,13 +117,15 @@ class Plane:
         status = Path("/proc/self/status").read_text()
         resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+        synced = sum(each.stream.synced for each in self.hub.clients)
         return {
-            "cpu": process_time(),
             "resident_mib": resident,
             "responses": self.responses,
             "bytes": self.bytes,
+            "sent": self.sent,
             "waits": switches,
-            "synced": sum(each.stream.synced for each in self.hub.clients),
+            "synced": synced,
+            "cpu": process_time(),
         }
 
 
@@ -143,7 +147,7 @@ async def _serve(plane: Plane) -> None:
     async for line in reader:
         command = json.loads(line)
         figures = plane.scoped() if command["do"] == "scoped" else plane.figures()
-        answer = {"at": monotonic(), **figures}
+        answer = {**figures, "at": monotonic()}
         if command["do"] not in {"figures", "scoped"}:
             plane.change(command["do"], command["index"], command["value"])
         print(json.dumps(answer), flush=True)

@@ -35,6 +35,7 @@ _CHANNEL = (
     ("grpc.http2.min_ping_interval_without_data_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,8 +258,9 @@ class Server:
         while not connection.closing:
             await connection.wake.wait()
             connection.wake.clear()
-            if monotonic() > connection.renewed + self._limits.renewal:
+            if _NEVER < connection.renewed < monotonic() - self._limits.renewal:
                 stream.outdate()
+                connection.renewed = _NEVER
             for response in stream.poll():
                 connection.writing = monotonic()
                 await context.write(response.body)

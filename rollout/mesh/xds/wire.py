@@ -81,15 +81,28 @@ class Codec(Protocol):
 
 
 class Encoder:
-    """The delta protocol as it is; remembers the last responses by what they contain. One is enough for all proxies."""
+    """The delta protocol as it is. One is enough for all proxies.
+
+    Remembers the last responses by what they contain, and the last acknowledgements: all proxies answer a response with
+    the very same bytes.
+    """
 
     def __init__(self) -> None:
+        self._answers: dict[bytes, Request] = {}
         self._known: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Response] = {}
         self._size = 0
 
     def read(self, data: bytes) -> tuple[Request, Any | None]:
         """A request, and the node if it says one."""
-        return read_request(data)
+        if (answer := self._answers.get(data)) is not None:
+            return answer, None
+        request, node = read_request(data)
+        asked = request.subscribe or request.unsubscribe or request.versions
+        if node is None and request.nonce and request.error is None and not asked:
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            self._answers[data] = request
+        return request, node
 
     def encode(
         self, type_url: str, resources: tuple[Resource, ...], removed: tuple[str, ...]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from envoy.service.discovery.v3 import discovery_pb2
+
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import Resource, resource
 from rollout.mesh.xds import protocol
@@ -34,3 +36,20 @@ def test_remembered_responses_have_an_end_in_bytes() -> None:
         each = resource(KIND, str(number), body, version=str(number))
         encoder.encode(KIND, (each,), ())
     assert sum(len(each.body) for each in encoder._known.values()) <= 40 << 20
+
+
+def test_acknowledgements_are_read_once_and_not_kept_for_ever() -> None:
+    encoder = Encoder()
+
+    def read(nonce: str, error: str = "") -> Request:
+        message = discovery_pb2.DeltaDiscoveryRequest(type_url=KIND, response_nonce=nonce)
+        if error:
+            message.error_detail.message = error
+        return encoder.read(message.SerializeToString())[0]
+
+    assert read("n") is read("n")
+    assert read("n", "bad").error == "bad"
+    assert read("n") == Request(type_url=KIND, nonce="n")
+    for number in range(1_000):
+        assert read(str(number)).nonce == str(number)
+    assert len(encoder._answers) <= 64
