@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rollout.mesh.analysis import gatewayapi
+from rollout.mesh.analysis.sharing import elsewhere, shares_of
 from rollout.mesh.analysis.world import World
 from rollout.mesh.ingest.services import Json
 from rollout.mesh.inject.inject import wants_proxy
-from rollout.mesh.model.routing import RouteTable
+from rollout.mesh.model.routing import Route, RouteTable, WeightedDestination
 from rollout.mesh.model.service import Service
 
 Labels = frozenset[tuple[str, str]]
@@ -29,8 +30,9 @@ def describe_pod(world: World, pod: Json) -> list[str]:
         f"  Proxy: {'no: its requests are not in the mesh' if wants_proxy(dict(pod)) else 'yes'}"
     )
     before = list(world.registry.selecting(metadata["namespace"], labels))
+    behind = frozenset(service.host for service in before)
     for service in before:
-        lines += _service(world, service, labels)
+        lines += _service(world, service, labels, behind)
     if not before:
         lines.append("WARNING: no Service selects it: nothing is routed to it")
     return lines
@@ -41,7 +43,9 @@ def describe_service(world: World, service: Service) -> list[str]:
     return _service(world, service, None)
 
 
-def _service(world: World, service: Service, pod: Labels | None) -> list[str]:
+def _service(
+    world: World, service: Service, pod: Labels | None, behind: frozenset[str] = frozenset()
+) -> list[str]:
     lines = [f"Service: {service.namespace}/{service.name}"]
     lines += [
         f"  Port: {port.name or '-'} {port.number}, {port.protocol.value}, to {port.target}"
@@ -49,8 +53,8 @@ def _service(world: World, service: Service, pod: Labels | None) -> list[str]:
     ]
     lines += _policy(world, service, pod)
     for table in _leading(world, service.host):
-        lines += _table(world, table, service.host, pod)
-    lines += gatewayapi.leading(world, service, of_pod=pod is not None)
+        lines += _table(world, table, service.host, pod, behind)
+    lines += gatewayapi.leading(world, service, behind)
     return lines
 
 
@@ -77,34 +81,41 @@ def _leading(world: World, host: str) -> list[RouteTable]:
         table
         for table in sorted(world.registry.tables.values(), key=lambda each: each.age)
         if table.ref.kind == "VirtualService"
-        and (
-            host in {world.registry.canonical(name) for name in table.hosts}
-            or any(True for _ in _shares(world, table, host))
-        )
+        and (_about(world, table, host) or any(_to(world, each, host) for each in table.routes))
     ]
 
 
-def _shares(world: World, table: RouteTable, host: str) -> Iterator[tuple[int, int, str]]:
-    """The rule, the weight and the subset of every destination that is the host."""
-    for route in table.routes:
-        shares = route.action if isinstance(route.action, tuple) else ()
-        for share in shares:
-            if world.registry.canonical(share.destination.host) == host:
-                weight = share.weight if len(shares) > 1 else 100
-                yield route.index, weight, share.destination.subset
+def _about(world: World, table: RouteTable, host: str) -> bool:
+    return host in {world.registry.canonical(name) for name in table.hosts}
 
 
-def _table(world: World, table: RouteTable, host: str, pod: Labels | None) -> Iterator[str]:
+def _to(world: World, rule: Route, host: str) -> list[WeightedDestination]:
+    """The shares of a rule that go to the host."""
+    shares = shares_of(rule)
+    return [each for each in shares if world.registry.canonical(each.destination.host) == host]
+
+
+def _table(
+    world: World, table: RouteTable, host: str, pod: Labels | None, behind: frozenset[str]
+) -> Iterator[str]:
     through = ", ".join(table.gateways)
     yield f"  VirtualService: {table.ref.namespace}/{table.ref.name} through {through}"
     policy = world.registry.policy(table.ref.namespace, host)
+    about = _about(world, table, host)
     reached = False
-    for rule, weight, name in _shares(world, table, host):
-        subset = policy.subset(name) if policy and name else None
-        if name and subset is None:
-            yield f"    WARNING: rule {rule} names subset {name}, which no DestinationRule declares"
-        elif pod is None or subset is None or subset.labels <= pod:
-            reached = True
-            yield f"    Rule {rule}: weight {weight}%{f', subset {name}' if name else ''}"
+    for rule in table.routes:
+        mine = _to(world, rule, host)
+        if about and not mine:
+            reached |= any(_to(world, rule, other) for other in behind)
+            yield f"    Rule {rule.index}: {elsewhere(rule)}"
+        for share in mine:
+            name = share.destination.subset
+            subset = policy.subset(name) if policy and name else None
+            if name and subset is None:
+                yield f"    WARNING: rule {rule.index} names subset {name}, which no DestinationRule declares"
+            elif pod is None or subset is None or subset.labels <= pod:
+                reached = True
+                weight = share.weight if len(shares_of(rule)) > 1 else 100
+                yield f"    Rule {rule.index}: weight {weight}%{f', subset {name}' if name else ''}"
     if pod is not None and not reached:
         yield "    WARNING: none of its rules leads to this pod"

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 
 from rollout.api.gatewayapi.references import GROUP, ParentReference
 from rollout.mesh.analysis.finding import Code, Finding
+from rollout.mesh.analysis.sharing import elsewhere, percent, shares_of
 from rollout.mesh.analysis.world import World
 from rollout.mesh.ingest.gatewayapi.mesh import SERVICE
 from rollout.mesh.ingest.gatewayapi.outcome import GATEWAY
 from rollout.mesh.ingest.gatewayapi.reading import RouteReading
 from rollout.mesh.model.problem import Ref
-from rollout.mesh.model.routing import Route, WeightedDestination
+from rollout.mesh.model.routing import Route
 from rollout.mesh.model.service import Service, service_host
 
 _CODES = {
@@ -64,8 +65,11 @@ def parents(world: World) -> Iterator[Finding]:
                 )
 
 
-def leading(world: World, service: Service, *, of_pod: bool) -> Iterator[str]:
-    """What is said of each route that leads to a service or has it as a parent."""
+def leading(world: World, service: Service, behind: frozenset[str]) -> Iterator[str]:
+    """What is said of each route that leads to a service or has it as a parent.
+
+    Of a pod, `behind` are the hosts that lead to it; where none of them gets anything, that is said.
+    """
     for route in sorted(world.routes, key=lambda each: each.age):
         about = any(
             parent.kind == SERVICE
@@ -74,42 +78,34 @@ def leading(world: World, service: Service, *, of_pod: bool) -> Iterator[str]:
         )
         rules = {ranked.route.index: ranked.route for ranked in reversed(route.ranked)}
         if about or any(service.host in rule.destinations() for rule in rules.values()):
-            yield from _route(
-                world, route, service.host, dict(sorted(rules.items())), of_pod=of_pod
-            )
+            yield from _route(world, route, service.host, dict(sorted(rules.items())), behind)
 
 
 def _route(
-    world: World, route: RouteReading, host: str, rules: dict[int, Route], *, of_pod: bool
+    world: World,
+    route: RouteReading,
+    host: str,
+    rules: dict[int, Route],
+    behind: frozenset[str],
 ) -> Iterator[str]:
     at = ", ".join(_named(parent, route.ref.namespace) for parent in route.parents) or "nothing"
     hosts = f" for {', '.join(route.hostnames)}" if route.hostnames else ""
     yield f"  {route.ref.kind}: {route.ref.namespace}/{route.ref.name} through {at}{hosts}"
     reached = False
     for index, rule in rules.items():
-        reached |= host in rule.destinations()
+        reached |= not behind.isdisjoint(rule.destinations())
         yield f"    Rule {index}: {_shares(rule, host)}"
-    if of_pod and not reached:
+    if behind and not reached:
         yield "    WARNING: none of its rules leads to this pod"
     yield from _remarks(world, route)
 
 
 def _shares(rule: Route, host: str) -> str:
-    shares = rule.action if isinstance(rule.action, tuple) else ()
-    if not shares:
-        return "answered by the proxy"
-    if any(share.destination.host == host for share in shares):
-        return f"weight {_percent(shares, host)}%"
+    if host in {share.destination.host for share in shares_of(rule)}:
+        return f"weight {percent(shares_of(rule), host)}%"
     if any(mirror.destination.host == host for mirror in rule.mirrors):
         return "copies of requests"
-    every = dict.fromkeys(share.destination.host for share in shares)
-    return "to " + ", ".join(f"{each or 'nowhere'} {_percent(shares, each)}%" for each in every)
-
-
-def _percent(shares: tuple[WeightedDestination, ...], host: str) -> int:
-    total = sum(share.weight for share in shares)
-    mine = sum(share.weight for share in shares if share.destination.host == host)
-    return round(100 * mine / total) if total else 0
+    return elsewhere(rule)
 
 
 def _remarks(world: World, route: RouteReading) -> Iterator[str]:

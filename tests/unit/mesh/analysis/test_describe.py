@@ -63,3 +63,23 @@ def test_a_pod_that_nothing_leads_to_is_warned_of() -> None:
         "  Proxy: no: its requests are not in the mesh",
         "WARNING: no Service selects it: nothing is routed to it",
     ]
+
+
+def test_an_apex_whose_rules_lead_to_another_service_of_the_pod_is_no_warning() -> None:
+    primary = service("catalog-primary", app="catalog")
+    led = routes("catalog", {"route": [{"destination": {"host": "catalog-primary"}}]})
+    world = World([ONE, service("catalog", app="catalog"), primary, led], "rollout-system")
+    lines = describe_pod(world, world.objects["Pod"][0])
+    assert "    Rule 0: to catalog-primary.shop.svc.cluster.local 100%" in lines
+    assert "    Rule 0: weight 100%" in lines
+    assert not any("WARNING" in line for line in lines)
+
+
+def test_an_apex_whose_rules_lead_past_the_pod_is_one() -> None:
+    led = routes("catalog", {"redirect": {"uri": "/"}}, {"route": [{"destination": {"host": "x"}}]})
+    world = World([ONE, service("catalog", app="catalog"), led], "rollout-system")
+    assert describe_pod(world, world.objects["Pod"][0])[-3:] == [
+        "    Rule 0: answered by the proxy",
+        "    Rule 1: to x.shop.svc.cluster.local 100%",
+        "    WARNING: none of its rules leads to this pod",
+    ]
