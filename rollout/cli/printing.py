@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 _WIDE = 200
+_LONGEST = 10_000
 
 
 class Output(StrEnum):
@@ -43,7 +44,12 @@ def out(text: RenderableType, data: Any, output: str) -> None:
     elif output == Output.YAML:
         print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
     else:
-        console().print(text)
+        screen = console()
+        if isinstance(text, Table) and not screen.is_terminal:
+            # Programs look for words, which would be cut off.
+            boundless = screen.options.update(max_width=_LONGEST)
+            screen.width = max(_WIDE, screen.measure(text, options=boundless).maximum)
+        screen.print(text)
 
 
 def console() -> Console:
