@@ -13,6 +13,7 @@ from rollout.api.kinds import (
     CONFIG_MAP,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
+    LEASE,
     MUTATING_WEBHOOK,
     NAMESPACE,
     SECRET,
@@ -28,6 +29,8 @@ from rollout.install.values import parse_set
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.kube.objects import version_of
+from rollout.kube.shards import GROUP
+from rollout.mesh.reports import NAME as REPORTS
 from tests.integration.apiserver import ApiServer, api_server
 
 SYSTEM = "rollout-system"
@@ -148,12 +151,21 @@ async def test_canaries_and_a_namespace_of_somebody_elses_stay(admin: Client, sy
         },
     }
     await admin.create(CANARY, canary)
+    made = {"namespace": system, "name": "rollout-mesh-leader", "labels": {GROUP: "rollout-mesh"}}
+    await admin.create(LEASE, {"metadata": made})
+    theirs: dict[str, Any] = {"namespace": system, "name": "somebody-elses"}
+    await admin.create(LEASE, {"metadata": theirs})
+    await admin.create(CONFIG_MAP, {"metadata": {"namespace": system, "name": REPORTS}})
     await uninstall(admin, system, purge=False, timeout=90, say=said)
     assert said.has("warning: 1 Canary objects stay (such as default/catalog)")
     assert said.has(f"keeping {len(rendered(system).crds)} CustomResourceDefinitions")
     assert await admin.get(CANARY, "default", "catalog")
     await admin.delete(CANARY, "default", "catalog")
     assert (await admin.get(NAMESPACE, None, system))["status"]["phase"] == "Active"
+    left = await admin.list(LEASE, system)
+    assert [each["metadata"]["name"] for each in left] == ["somebody-elses"]
+    with pytest.raises(NotFound):
+        await admin.get(CONFIG_MAP, system, REPORTS)
 
 
 async def test_what_does_not_become_ready_is_named_in_time(first: Client) -> None:
