@@ -113,7 +113,7 @@ def mesh(services: int, proxies: int, fleets: int, gateways: int = 0) -> Iterato
             fleet.tell("vhds")
         last = max(fleet.hear()["last"] for fleet in found)
         sleep(0.5)
-        after = plane.ask(json.dumps({"do": "figures"}))
+        after = plane.ask(json.dumps({"do": "synced"}))
         if after["synced"] != proxies + gateways * fleets:
             raise RuntimeError(f"only {after['synced']} of {proxies} proxies are synced")
         cold = {"s": last - began, "cpu_s": after["cpu"] - ready["cpu"]}

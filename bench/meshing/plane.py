@@ -113,18 +113,21 @@ class Plane:
             **self.figures(),
         }
 
+    def synced(self) -> dict[str, float]:
+        """How many proxies have all that they asked for."""
+        count = sum(each.stream.synced for each in self.hub.clients)
+        return {**self.figures(), "synced": count}
+
     def figures(self) -> dict[str, float]:
         status = Path("/proc/self/status").read_text()
         resident = int(status.split("VmRSS:")[1].split()[0]) / 1024
         switches = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
-        synced = sum(each.stream.synced for each in self.hub.clients)
         return {
             "resident_mib": resident,
             "responses": self.responses,
             "bytes": self.bytes,
             "sent": self.sent,
             "waits": switches,
-            "synced": synced,
             "cpu": process_time(),
         }
 
@@ -146,9 +149,9 @@ async def _serve(plane: Plane) -> None:
     print(json.dumps({"port": port, **plane.figures()}), flush=True)
     async for line in reader:
         command = json.loads(line)
-        figures = plane.scoped() if command["do"] == "scoped" else plane.figures()
-        answer = {**figures, "at": monotonic()}
-        if command["do"] not in {"figures", "scoped"}:
+        asked = {"scoped": plane.scoped, "synced": plane.synced}.get(command["do"], plane.figures)
+        answer = {**asked(), "at": monotonic()}
+        if command["do"] not in {"figures", "scoped", "synced"}:
             plane.change(command["do"], command["index"], command["value"])
         print(json.dumps(answer), flush=True)
     pushing.cancel()

@@ -42,8 +42,10 @@ class PortRoutes:
         self._bodies[name], self._digests[name] = body, digest(body)
 
     def put_rest(self, rest: Iterable[tuple[str, bytes]]) -> None:
-        """Replaces what comes after the others."""
-        self.rest, self._made = dict(rest), None
+        """Replaces what comes after the others; where it is the same, it stays."""
+        found = dict(rest)
+        if found != self.rest:
+            self.rest, self._made = found, None
 
     def host(self, name: str) -> Resource | None:
         """One of the virtual hosts as a resource of its own."""
