@@ -134,7 +134,7 @@ async def pod(
                 # The identity's files belong to who runs the test.
                 proxy += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
             proxy += [f"/proc/self/fd/{fd}", "--config-yaml", json.dumps(config)]
-            proxy += ["--concurrency", "1", "-l", "warning", "--base-id", str(os.getpid() % 10_000)]
+            proxy += ["--concurrency", "1", "-l", "warning", "--disable-hot-restart"]
             proxy += ["--drain-time-s", str(drain_seconds), "--drain-strategy", "immediate"]
             async with (
                 running(found, sys.executable, "-c", APPLICATION, "8080"),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-import os
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -27,8 +25,6 @@ from rollout.mesh.model.routing import Match, MatchKind, StringMatch
 from rollout.mesh.model.telemetry import MeshTelemetry
 from tests.integration.envoy import envoy_binary
 from tests.waiting import until
-
-_base_ids = itertools.count(os.getpid() % 10_000 * 10)
 
 
 def free_port() -> int:
@@ -194,7 +190,7 @@ async def envoy(
     config.write_text(json.dumps(told))
     log = directory / f"{name}.log"
     command = [str(envoy_binary()), "-c", str(config), "--concurrency", "1", "-l", "warning"]
-    command += ["--base-id", str(next(_base_ids)), "--drain-time-s", "1"]
+    command += ["--disable-hot-restart", "--drain-time-s", "1"]
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=out, stderr=out, cwd=identity
