@@ -273,8 +273,10 @@ class Stream:
             self._warming.discard(resource.name)
         if not culprits:
             watched.suspects.extend(resource.name for resource in sent)
-        elif not request.rest_taken:
+        elif request.culprits and not request.rest_taken:
+            # Even where nothing is left: what else was said, such as what is gone, was not taken either.
             watched.stale.update(resource.name for resource in rest)
+            watched.greeted = False
         if not request.rest_taken:
             for name in answered.removed:
                 watched.known[name] = ""
@@ -387,6 +389,8 @@ class Stream:
         for name in removed:
             watched.known.pop(name, None)
             watched.rejected.pop(name, None)
+            if name in watched.suspects:
+                watched.suspects.remove(name)
         for resource in updates:
             watched.known[resource.name] = resource.version
             watched.rejected.pop(resource.name, None)

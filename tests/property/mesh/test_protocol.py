@@ -45,8 +45,9 @@ class NaiveProxy:
             error = "refused " + ", ".join(each.name for each in bad)
             return [Request(type_url=kind, nonce=response.nonce, error=error)]
         for each in response.resources:
-            # A virtual host of routes that it does not have is nothing to it.
-            if kind != names.VIRTUAL_HOST or each.name[:2] in self.have[names.ROUTES]:
+            # A virtual host of routes that it does not have is nothing to it, nor is what it asks for no more.
+            asked = each.name in self.asked.get(kind, (each.name,))
+            if asked and (kind != names.VIRTUAL_HOST or each.name[:2] in self.have[names.ROUTES]):
                 have[each.name] = each.version
         for name in response.removed:
             have.pop(name, None)
@@ -128,6 +129,7 @@ class WholeProxy(NaiveProxy):
             self.unknown = self.codec._types[kind].unknown
         self.nonces[kind] = message.nonce
         found = dict(_name_and_version(each) for each in message.resources)
+        found = {name: found[name] for name in found if name in self.asked.get(kind, (name,))}
         bad = {name for name, version in found.items() if version.startswith(BAD)}
         whole = kind in {names.CLUSTER, names.LISTENER}
         error = _refusal(found, bad, whole=whole) if bad else None

@@ -75,6 +75,18 @@ def test_what_is_gone_is_taken_away_at_once() -> None:
     assert proxy.exchange() == ([], ["slot 1"])
 
 
+def test_nothing_is_waited_for_of_suspects_that_are_gone() -> None:
+    proxy = Proxy()
+    for name in SLOTS:
+        proxy.put(name)
+    proxy.renew()
+    assert proxy.exchange(error="one of them is bad") == (list(SLOTS), [])
+    for name in SLOTS:
+        proxy.remove(name)
+    assert proxy.exchange() == ([], list(SLOTS))
+    assert proxy.stream.synced
+
+
 def test_a_proxy_that_comes_back_is_sent_nothing_but_what_it_must_give_up() -> None:
     back = Proxy(slot_0="of a fault that nobody vouches for")
     assert back.first == ([], list(SLOTS))

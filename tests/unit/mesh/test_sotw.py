@@ -123,6 +123,9 @@ def test_the_last_good_one_is_sent_along_where_it_is_known() -> None:
         proxy.put(b=f"bad {len(error)}".replace(" ", ""))
         proxy.poll()
         assert [each.name for each in proxy.say(error)] == ["b"]
+        if proxy.sent:
+            assert proxy.sent["b"] == "v1"
+            proxy.say()
         proxy.put(a=f"v{len(error)}")
         assert proxy.poll() == {"a": f"v{len(error)}", "b": "v1"}
         proxy.say()
@@ -140,6 +143,15 @@ def test_of_a_state_that_is_not_well_formed_nothing_was_taken() -> None:
     assert proxy.sent == {"a": "v2", "c": "v1"}
     proxy.say()
     assert proxy.sent == {"a": "v2"}
+    proxy.say()
+    assert proxy.stream.synced
+
+
+def test_what_is_gone_goes_even_where_all_that_is_left_is_refused() -> None:
+    proxy = Proxy(a="bad1")
+    assert named(proxy.say(FORM.format("a"))) == [("a", "bad1")]
+    assert proxy.stream.outstanding == {names.CLUSTER}, "it may have others from before"
+    assert proxy.sent == {}
     proxy.say()
     assert proxy.stream.synced
 
