@@ -43,7 +43,7 @@ test-bad-input: venv ## 5,000 spoilt VirtualServices, DestinationRules and Gatew
 
 .PHONY: e2e
 e2e: venv ## The scenarios on the real cluster, the demo's first
-	.venv/bin/pytest -q --timeout 600 -m "not alone" -n 3 e2e
+	.venv/bin/pytest -q --timeout 600 -m "not alone" -n 3 --dist loadgroup e2e
 	.venv/bin/pytest -q --timeout 600 -m alone e2e
 
 .PHONY: demo
