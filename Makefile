@@ -35,7 +35,7 @@ format: venv ## Format the code and mend what can be mended mechanically
 .PHONY: test
 test: lint ## Every test that needs no cluster, those on a real API server, Envoy and Prometheus included
 	@$(PY) -m e2e.cluster build kubernetes prometheus fortio helm
-	.venv/bin/pytest -q -n 3 --dist loadgroup tests
+	.venv/bin/pytest -q -n 3 tests
 
 .PHONY: test-bad-input
 test-bad-input: venv ## 5,000 spoilt VirtualServices, DestinationRules and Gateways, and what others keep
@@ -43,7 +43,7 @@ test-bad-input: venv ## 5,000 spoilt VirtualServices, DestinationRules and Gatew
 
 .PHONY: e2e
 e2e: venv ## The scenarios on the real cluster, the demo's first
-	.venv/bin/pytest -q --timeout 600 -m "not alone" -n 3 --dist loadgroup e2e
+	.venv/bin/pytest -q --timeout 600 -m "not alone" -n 3 --dist loadfile e2e
 	.venv/bin/pytest -q --timeout 600 -m alone e2e
 
 .PHONY: demo

@@ -29,7 +29,6 @@ WEBAPP, CATALOG = "webapp.istioinaction.io", "catalog.istioinaction.io"
 SHOP = "shop.istioinaction.io"
 SNI = "simple-sni-{}.istioinaction.io"
 CREDENTIALS = ("webapp-credential", "catalog-credential", "catalog-credential-cacert")
-pytestmark = pytest.mark.xdist_group("gateway")
 
 
 @dataclass(frozen=True)

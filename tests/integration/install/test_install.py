@@ -37,9 +37,6 @@ SYSTEM = "rollout-system"
 FULL = "image=rollout:1,prometheus.install=true"
 
 
-pytestmark = pytest.mark.xdist_group("install")
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[ApiServer]:
     with api_server(controllers=True) as started:
