@@ -1,7 +1,7 @@
 """The scenarios share one cluster; those of the demo's application get it freshly deployed and initialized.
 
 Those marked `alone` kill what all use, count requests, or measure; the others keep to namespaces of their own and run
-beside each other.
+beside each other, each file in one process.
 """
 
 from __future__ import annotations
