@@ -8,39 +8,16 @@ from typing import Any
 
 import yaml
 
-from rollout.api.alertprovider import AlertProvider
 from rollout.api.canary import Canary, unsupported
-from rollout.api.chaos import ChaosExperiment
+from rollout.api.chaos import ChaosReport
+from rollout.api.crdgen import DEFINITIONS
 from rollout.api.errors import FieldError, InvalidObject
-from rollout.api.istio import (
-    DestinationRule,
-    Gateway,
-    ServiceEntry,
-    Sidecar,
-    VirtualService,
-    WorkloadEntry,
-)
-from rollout.api.istio.peerauthentication import PeerAuthentication
-from rollout.api.istio.telemetry import Telemetry
-from rollout.api.metrictemplate import MetricTemplate
 from rollout.api.model import Resource
 
 _MODELS: Mapping[tuple[str, str], type[Resource]] = {
-    (model.KIND.group, model.KIND.kind): model
-    for model in (
-        Canary,
-        MetricTemplate,
-        AlertProvider,
-        ChaosExperiment,
-        VirtualService,
-        DestinationRule,
-        Gateway,
-        ServiceEntry,
-        Sidecar,
-        WorkloadEntry,
-        PeerAuthentication,
-        Telemetry,
-    )
+    (each.model.KIND.group, each.model.KIND.kind): each.model
+    for each in DEFINITIONS
+    if each.model is not ChaosReport  # nobody writes one by hand
 }
 
 
