@@ -5,6 +5,7 @@ nothing is left when nothing is judged.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Iterator
 
 import pytest
@@ -32,10 +33,9 @@ from tests.property.delivery.test_invariants import (
     sticks,
 )
 from tests.unit.delivery.routing.support import gatewayed
-from tests.unit.delivery.world import KEY, World, canary, deployment
+from tests.unit.delivery.world import AFRESH, KEY, SETTLED, World, canary, deployment
 
 NAME = "catalog-baseline"
-SETTLED = {"Initialized", "Succeeded", "Failed"}
 
 
 def compares(baseline: str) -> Befalls:
@@ -129,21 +129,11 @@ def test_some_things_never_happen(
 ) -> None:
     async def play() -> None:
         release = gatewayed() if provider == "gatewayapi:v1" else canary()
-        release["spec"]["analysis"] |= {
+        release["spec"]["analysis"] |= copy.deepcopy(AFRESH) | {
             "threshold": 2,
             "stepWeight": step,
             "maxWeight": most,
             "stepWeightPromotion": back,
-            "metrics": [
-                {"name": "request-success-rate"},
-                {"name": "errors", "query": "x", "thresholdRange": {"max": 1}},
-            ],
-            "judge": {
-                "method": "sequential",
-                "baseline": "fresh",
-                "maxDuration": "10s",
-                "onInconclusive": "promote",
-            },
         }
         world = World(deployment(), release)
         watchdog = Watchdog(world)
@@ -153,10 +143,7 @@ def test_some_things_never_happen(
             watchdog.at_rest()
         # Once everything works again, it comes to an end by itself.
         world.custom = Value(0.0)
-        for _ in range(60):
-            if world.phase in SETTLED:
-                break
-            await world.tick()
+        await world.until_settled()
         watchdog.at_rest()
         assert world.phase in SETTLED
 

@@ -13,11 +13,10 @@ from rollout.delivery.hooks.call import Agreed, HookType, Refused
 from rollout.judge.checks import Value
 from rollout.kube.objects import Object
 from tests.property.delivery.test_invariants import Befalls, befalls, kills, shares, sticks
-from tests.unit.delivery.world import World, canary, deployment
+from tests.unit.delivery.world import SETTLED, World, canary, deployment
 
 TYPES = [each.value for each in HookType if each is not HookType.EVENT]
 HOOKS = [{"name": each, "type": each, "url": f"http://tester/{each}"} for each in TYPES]
-SETTLED = ("Initialized", "Succeeded", "Failed")
 
 
 def says(name: str, *, agrees: bool) -> Befalls:

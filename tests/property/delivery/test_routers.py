@@ -25,10 +25,9 @@ from tests.property.delivery.test_invariants import (
     sticks,
 )
 from tests.unit.delivery.routing.support import backend, gatewayed, http_route
-from tests.unit.delivery.world import World, canary, deployment
+from tests.unit.delivery.world import SETTLED, World, canary, deployment
 
 PODS = 7
-SETTLED = {"Initialized", "Succeeded", "Failed"}
 REF = {"apiVersion": HTTP_ROUTE.api_version, "kind": "HTTPRoute", "name": "theirs"}
 THEIRS = {"filters": [{"type": "ExtensionRef"}], "backendRefs": [backend("other", 3)]}
 
@@ -147,10 +146,7 @@ def test_some_things_never_happen(
             watchdog.at_rest()
         # Once everything works again, it comes to an end by itself.
         world.success_rate = Value(100)
-        for _ in range(60):
-            if world.phase in SETTLED:
-                break
-            await world.tick()
+        await world.until_settled()
         watchdog.at_rest()
         assert world.phase in SETTLED
         assert world.get(CANARY, "catalog-release") is not None

@@ -20,7 +20,7 @@ from rollout.delivery.targets import WORKLOADS
 from rollout.judge.checks import Value
 from rollout.kube.objects import annotations_of
 from tests.unit.delivery.test_guards import budget, scaler
-from tests.unit.delivery.world import KEY, World, canary, target, target_ref
+from tests.unit.delivery.world import AFRESH, KEY, World, canary, target, target_ref
 
 
 async def initialize(world: World) -> None:
@@ -92,19 +92,6 @@ STRATEGIES: dict[str, dict[str, object]] = {
     "affinity": {
         "stepWeight": 25,
         "sessionAffinity": {"cookieName": "c", "primaryCookieName": "p"},
-    },
-}
-AFRESH: dict[str, object] = {
-    "metrics": [
-        {"name": "request-success-rate"},
-        {"name": "errors", "query": "x", "thresholdRange": {"max": 1}},
-    ],
-    "judge": {
-        "method": "sequential",
-        "baseline": "fresh",
-        # Nobody asks for anything here, so that each step is inconclusive.
-        "maxDuration": "10s",
-        "onInconclusive": "promote",
     },
 }
 SCALED = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "load"}

@@ -77,6 +77,24 @@ START = datetime(2026, 1, 20, 22, 50, 16, tzinfo=UTC)
 INTERVAL = timedelta(seconds=45)
 
 
+SETTLED = ("Initialized", "Succeeded", "Failed")
+"""Phases in which nothing more happens by itself."""
+AFRESH: dict[str, object] = {
+    "metrics": [
+        {"name": "request-success-rate"},
+        {"name": "errors", "query": "x", "thresholdRange": {"max": 1}},
+    ],
+    "judge": {
+        "method": "sequential",
+        "baseline": "fresh",
+        # Nobody asks for anything here, so that each step is inconclusive.
+        "maxDuration": "10s",
+        "onInconclusive": "promote",
+    },
+}
+"""An analysis that compares with fresh pods of the primary's version."""
+
+
 class Killed(BaseException):
     """The process ends, as by kill -9: nothing catches it."""
 
@@ -282,6 +300,13 @@ class World:
         for _ in range(times):
             self.now += INTERVAL
             await self.settle()
+
+    async def until_settled(self) -> None:
+        """Intervals pass until it comes to an end by itself, sixty of them at most."""
+        for _ in range(60):
+            if self.phase in SETTLED:
+                return
+            await self.tick()
 
     # What the test looks at.
 
