@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,30 @@ from rollout.mesh.controlplane import ControlPlane, Options
 from rollout.mesh.identity.roots import KEY, NAME
 from rollout.mesh.identity.wire import METHOD, SERVICE, read_response, write_request
 from rollout.mesh.model.peers import MutualTLS
+from tests.integration.apiserver import ApiServer
+from tests.integration.crds import install_crds
 from tests.integration.mesh.support import settings
 from tests.waiting import until
+
+
+@dataclass(slots=True)
+class Scene:
+    """A control plane that gives identities, and the roots that callers of it trust (PEM)."""
+
+    client: Client
+    namespace: str
+    plane: ControlPlane
+    trusted: bytes
+
+
+@asynccontextmanager
+async def trusted_plane(
+    apiserver: ApiServer, client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Scene]:
+    """A control plane of the namespace's own, once its roots are published."""
+    await install_crds(client)
+    async with control_plane(apiserver.kubeconfig, namespace, monkeypatch) as plane:
+        yield Scene(client, namespace, plane, await roots(client, namespace))
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientTimeout, web
 
-from rollout.api.kinds import ENDPOINT_SLICE, SERVICE, Kind
+from rollout.api.kinds import ENDPOINT_SLICE, GATEWAY, SERVICE, Kind
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
 from rollout.mesh.agent import bootstrap
@@ -271,6 +271,13 @@ def in_namespace(obj: Object, namespace: str) -> Object:
 async def create(client: Client, kind: Kind, namespace: str, obj: Object) -> Object:
     head = {"apiVersion": kind.api_version, "kind": kind.kind}
     return await client.create(kind, head | in_namespace(obj, namespace))
+
+
+async def open_gateway(client: Client, namespace: str, port: int = 80) -> None:
+    """A Gateway `edge` for every host on the test's own gateway; a port without a Service is the proxy's own."""
+    server = {"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    spec = {"selector": {"istio": f"gateway-{namespace}"}, "servers": [server]}
+    await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": spec})
 
 
 async def serve_backend(client: Client, namespace: str, app: Backend) -> None:

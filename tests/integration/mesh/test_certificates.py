@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from envoy.service.discovery.v3 import discovery_pb2
 
-from rollout.api.kinds import GATEWAY, SECRET, VIRTUAL_SERVICE
+from rollout.api.kinds import SECRET, VIRTUAL_SERVICE
 from rollout.kube.client import Client
 from rollout.mesh.agent.settings import IDENTITY, IDENTITY_FILE
-from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.identity import authority as ca
 from rollout.mesh.identity import identities as identities_room
 from rollout.mesh.identity.wire import METHOD, SERVICE
@@ -28,8 +27,15 @@ from rollout.mesh.translate import names
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh import identities
-from tests.integration.mesh.identities import Place, bearer, put, roots, token
-from tests.integration.mesh.support import backend, create, envoy, free_port, serve_backend
+from tests.integration.mesh.identities import Place, Scene, bearer, put, roots, token
+from tests.integration.mesh.support import (
+    backend,
+    create,
+    envoy,
+    free_port,
+    open_gateway,
+    serve_backend,
+)
 from tests.waiting import until
 
 _XDS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -38,21 +44,12 @@ _NO_HANDSHAKE = grpc.StatusCode.UNAVAILABLE
 _DAY = timedelta(days=1)
 
 
-@dataclass(slots=True)
-class Scene:
-    client: Client
-    namespace: str
-    plane: ControlPlane
-    trusted: bytes
-
-
 @pytest.fixture
 async def scene(
     apiserver: ApiServer, client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Scene]:
-    await install_crds(client)
-    async with identities.control_plane(apiserver.kubeconfig, namespace, monkeypatch) as plane:
-        yield Scene(client, namespace, plane, await roots(client, namespace))
+    async with identities.trusted_plane(apiserver, client, namespace, monkeypatch) as made:
+        yield made
 
 
 @dataclass(slots=True)
@@ -206,9 +203,7 @@ async def test_an_envoy_with_a_certificate_is_served_while_roots_change(
     monkeypatch.setattr(identities_room, "_CONNECTION_AGE", ages)
     await install_crds(client)
     port = free_port()
-    server = {"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-    edge = {"selector": {"istio": f"gateway-{namespace}"}, "servers": [server]}
-    await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": edge})
+    await open_gateway(client, namespace, port)
 
     def routes(host: str) -> dict[str, Any]:
         rule = {"route": [{"destination": {"host": host}}]}

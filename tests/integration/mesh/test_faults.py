@@ -30,6 +30,7 @@ from tests.integration.mesh.support import (
     create,
     envoy,
     free_port,
+    open_gateway,
     serve_backend,
     service,
 )
@@ -131,10 +132,8 @@ def _timeless(value: Any) -> Any:
     return [_timeless(each) for each in value] if isinstance(value, list) else value
 
 
-async def _routes(client: Client, namespace: str, gateway: str, *apps: Backend) -> None:
-    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-    edge = {"selector": {"istio": gateway}, "servers": [server]}
-    await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": edge})
+async def _routes(client: Client, namespace: str, *apps: Backend) -> None:
+    await open_gateway(client, namespace)
     for app in apps:
         await serve_backend(client, namespace, app)
         rule = {"route": [{"destination": {"host": app.name}}], "retries": {"attempts": 0}}
@@ -150,9 +149,11 @@ async def _scene(
     await install_crds(client)
     one = await stack.enter_async_context(backend("one"))
     two = await stack.enter_async_context(backend("two"))
-    gateway, port, plane_port = f"gateway-{namespace}", free_port(), free_port()
-    await create(client, SERVICE, namespace, service("ingress", 80, port, istio=gateway))
-    await _routes(client, namespace, gateway, one, two)
+    port, plane_port = free_port(), free_port()
+    await create(
+        client, SERVICE, namespace, service("ingress", 80, port, istio=f"gateway-{namespace}")
+    )
+    await _routes(client, namespace, one, two)
     plane = await stack.enter_async_context(
         control_plane_process(server.kubeconfig, namespace, plane_port)
     )

@@ -16,7 +16,6 @@ from aiohttp import ClientSession
 
 from rollout.api.kinds import (
     ENDPOINT_SLICE,
-    GATEWAY,
     SERVICE,
     VIRTUAL_SERVICE,
 )
@@ -43,6 +42,7 @@ from tests.integration.mesh.support import (
     endpoint_slice,
     envoy,
     free_port,
+    open_gateway,
     serve_backend,
     service,
     spoil,
@@ -96,9 +96,7 @@ async def scene(
         await create(client, SERVICE, namespace, service("ingress", 80, port, istio=gateway))
         for app in (one, two):
             await serve_backend(client, namespace, app)
-        server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-        spec = {"selector": {"istio": gateway}, "servers": [server]}
-        await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": spec})
+        await open_gateway(client, namespace)
         routes = {"hosts": [HOST], "gateways": ["edge"], "http": [{"route": shares(100, 0)}]}
         await create(
             client, VIRTUAL_SERVICE, namespace, {"metadata": {"name": "shop"}, "spec": routes}
@@ -342,9 +340,7 @@ async def test_a_restart_of_the_control_plane_loses_nothing(
     async with backend("one") as one, AsyncExitStack() as stack:
         await create(client, SERVICE, namespace, service("ingress", 80, port, istio=gateway))
         await serve_backend(client, namespace, one)
-        server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-        spec = {"selector": {"istio": gateway}, "servers": [server]}
-        await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": spec})
+        await open_gateway(client, namespace)
         rule = {"route": [{"destination": {"host": "one"}}]}
         routes = {"hosts": [HOST], "gateways": ["edge"], "http": [rule]}
         await create(

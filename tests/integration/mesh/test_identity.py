@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,14 +13,12 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from rollout.api.kinds import POD, SECRET, SERVICE, SERVICE_ACCOUNT
 from rollout.kube.client import Client
-from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.identity.authority import Authority, self_signed
 from rollout.mesh.identity.roots import NAME
 from rollout.mesh.translate import names
 from tests.integration.apiserver import ApiServer
-from tests.integration.crds import install_crds
 from tests.integration.mesh import identities
-from tests.integration.mesh.identities import bearer, channel, request, roots, sign, token
+from tests.integration.mesh.identities import Scene, bearer, channel, request, roots, sign, token
 from tests.integration.mesh.support import create, service
 from tests.integration.mesh.vouching import vouching
 from tests.waiting import until
@@ -29,21 +26,12 @@ from tests.waiting import until
 _METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
 
-@dataclass(slots=True)
-class Scene:
-    client: Client
-    namespace: str
-    plane: ControlPlane
-    trusted: bytes
-
-
 @pytest.fixture
 async def scene(
     apiserver: ApiServer, client: Client, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Scene]:
-    await install_crds(client)
-    async with identities.control_plane(apiserver.kubeconfig, namespace, monkeypatch) as plane:
-        yield Scene(client, namespace, plane, await roots(client, namespace))
+    async with identities.trusted_plane(apiserver, client, namespace, monkeypatch) as made:
+        yield made
 
 
 async def test_a_certificate_carries_the_tokens_identity_for_a_day(scene: Scene) -> None:

@@ -16,7 +16,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
 from google.protobuf import json_format
 
-from rollout.api.kinds import GATEWAY, VIRTUAL_SERVICE
+from rollout.api.kinds import VIRTUAL_SERVICE
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
 from rollout.mesh.translate import names
@@ -24,7 +24,14 @@ from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
 from tests.integration.mesh import identities, support
 from tests.integration.mesh.identities import Place, bearer, channel, roots, token
-from tests.integration.mesh.support import backend, create, envoy, free_port, serve_backend
+from tests.integration.mesh.support import (
+    backend,
+    create,
+    envoy,
+    free_port,
+    open_gateway,
+    serve_backend,
+)
 from tests.waiting import until
 
 _ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -87,12 +94,10 @@ async def showing(
     """A gateway that leads to a backend, with its identity; the test's namespace is the control plane's too."""
     await install_crds(client)
     port = free_port()
-    server = {"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-    edge = {"selector": {"istio": f"gateway-{namespace}"}, "servers": [server]}
+    await open_gateway(client, namespace, port)
     rule = {"route": [{"destination": {"host": "one"}}]}
     shop = {"hosts": ["*"], "gateways": ["edge"], "http": [rule]}
-    for kind, name, spec in ((GATEWAY, "edge", edge), (VIRTUAL_SERVICE, "shop", shop)):
-        await create(client, kind, namespace, {"metadata": {"name": name}, "spec": spec})
+    await create(client, VIRTUAL_SERVICE, namespace, {"metadata": {"name": "shop"}, "spec": shop})
     async with (
         identities.control_plane(apiserver.kubeconfig, namespace, monkeypatch) as plane,
         backend("one") as one,

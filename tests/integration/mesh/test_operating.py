@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 from aiohttp import ClientSession
 
-from rollout.api.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
+from rollout.api.kinds import SERVICE, VIRTUAL_SERVICE
 from rollout.cli.proxy import comparing, dump, levels
 from rollout.kube.client import Client
 from rollout.mesh.controlplane import ControlPlane
@@ -23,6 +23,7 @@ from tests.integration.mesh.support import (
     create,
     envoy,
     free_port,
+    open_gateway,
     serve_backend,
     service,
 )
@@ -44,8 +45,6 @@ async def test_a_proxy_and_its_control_plane_say_the_same(
 ) -> None:
     await install_crds(client)
     gateway, port = f"gateway-{namespace}", free_port()
-    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-    edge = {"selector": {"istio": gateway}, "servers": [server]}
     shares = [
         {"destination": {"host": name}, "weight": weight}
         for name, weight in (("one", 90), ("two", 10))
@@ -55,8 +54,10 @@ async def test_a_proxy_and_its_control_plane_say_the_same(
         await create(client, SERVICE, namespace, service("ingress", 80, port, istio=gateway))
         for each in (one, two):
             await serve_backend(client, namespace, each)
-        for kind, name, spec in ((GATEWAY, "edge", edge), (VIRTUAL_SERVICE, "shop", shop)):
-            await create(client, kind, namespace, {"metadata": {"name": name}, "spec": spec})
+        await open_gateway(client, namespace)
+        await create(
+            client, VIRTUAL_SERVICE, namespace, {"metadata": {"name": "shop"}, "spec": shop}
+        )
         async with (
             control_plane(apiserver.kubeconfig) as plane,
             envoy(tmp_path, plane.port, namespace=namespace) as proxy,

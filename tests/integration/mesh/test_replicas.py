@@ -25,7 +25,6 @@ from envoy.service.discovery.v3 import discovery_pb2
 from rollout.api.kinds import (
     CONFIG_MAP,
     DESTINATION_RULE,
-    GATEWAY,
     LEASE,
     POD,
     SECRET,
@@ -52,6 +51,7 @@ from tests.integration.mesh.support import (
     create,
     envoy,
     free_port,
+    open_gateway,
     serve_backend,
     service,
 )
@@ -355,9 +355,7 @@ async def test_a_proxy_whose_control_plane_is_gone_has_anothers_news(
         await create(client, SERVICE, namespace, service("ingress", 80, port, istio=gateway))
         for each in (one, two):
             await serve_backend(client, namespace, each)
-        server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-        spec = {"selector": {"istio": gateway}, "servers": [server]}
-        await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": spec})
+        await open_gateway(client, namespace)
         rule = {"route": [{"destination": {"host": "one"}}]}
         routes = {"hosts": [HOST], "gateways": ["edge"], "http": [rule]}
         await create(

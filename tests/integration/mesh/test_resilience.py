@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from rollout.api.kinds import DESTINATION_RULE, ENDPOINT_SLICE, GATEWAY, SERVICE, VIRTUAL_SERVICE
+from rollout.api.kinds import DESTINATION_RULE, ENDPOINT_SLICE, SERVICE, VIRTUAL_SERVICE
 from rollout.kube.client import Client
 from rollout.kube.objects import Object
 from tests.integration.apiserver import ApiServer
@@ -27,6 +27,7 @@ from tests.integration.mesh.support import (
     endpoint_slice,
     envoy,
     free_port,
+    open_gateway,
     service,
 )
 from tests.waiting import until
@@ -104,9 +105,7 @@ async def scene(
             piece = endpoint_slice("shop", app.port)
             piece["metadata"]["name"] = f"shop-{index}"
             await create(client, ENDPOINT_SLICE, namespace, piece)
-        server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-        spec = {"selector": {"istio": label}, "servers": [server]}
-        await create(client, GATEWAY, namespace, {"metadata": {"name": "edge"}, "spec": spec})
+        await open_gateway(client, namespace)
         rules = [{"route": [{"destination": {"host": "shop"}}], "retries": {"attempts": 0}}]
         routes = {"hosts": [HOST], "gateways": ["edge"], "http": rules}
         shop: Object = {"metadata": {"name": "shop"}}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
-from rollout.api.kinds import DESTINATION_RULE, ENDPOINT_SLICE, GATEWAY, SERVICE, VIRTUAL_SERVICE
+from rollout.api.kinds import DESTINATION_RULE, ENDPOINT_SLICE, SERVICE, VIRTUAL_SERVICE
 from rollout.kube.client import Client
 from rollout.kube.errors import NotFound
 from rollout.mesh.agent.settings import ASKS, TAKES_HOSTS
@@ -30,6 +30,7 @@ from tests.integration.mesh.support import (
     create,
     envoy,
     free_port,
+    open_gateway,
     serve_backend,
     steady,
 )
@@ -120,14 +121,13 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     await install_crds(client)
     port = free_port()
-    server = {"port": {"number": port, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
-    edge = {"selector": {"istio": f"gateway-{namespace}"}, "servers": [server]}
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(backend(name)) for name in ("one", "two")]
         for each in (one, two):
             await serve_backend(client, namespace, each)
-        for kind, name, spec in ((GATEWAY, "edge", edge), (VIRTUAL_SERVICE, "shop", routes("one"))):
-            await create(client, kind, namespace, {"metadata": {"name": name}, "spec": spec})
+        await open_gateway(client, namespace, port)
+        shop = {"metadata": {"name": "shop"}, "spec": routes("one")}
+        await create(client, VIRTUAL_SERVICE, namespace, shop)
         planes = await stack.enter_async_context(AsyncExitStack())
         plane = await planes.enter_async_context(control_plane(apiserver.kubeconfig))
         proxy = await stack.enter_async_context(
