@@ -1,4 +1,4 @@
-"""The kinds of value that fields of several kinds share: durations, ports, percentages, header maps, references.
+"""The kinds of value that fields of several kinds share: durations, ports, percentages, URLs, header maps, references.
 
 Each says in its error what is wrong with the value and how to write it; its JSON schema says as much to the API server.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -137,3 +138,33 @@ IntOrString = Annotated[
     BeforeValidator(_int_or_string),
     WithJsonSchema({"x-kubernetes-int-or-string": True}),
 ]
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() for character in value):
+        raise refusal(f"{value!r} is not a URL", "write it like http://host:port/path")
+    return value
+
+
+HttpUrl = Annotated[
+    Str,
+    AfterValidator(_http_url),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 2048,
+            "x-kubernetes-validations": [
+                {
+                    "rule": "self.startsWith('http://') || self.startsWith('https://')",
+                    "message": "is not a URL: write it like http://host:port/path",
+                }
+            ],
+        }
+    ),
+]
+"""An http or https URL with a host."""

@@ -1,15 +1,9 @@
 """The Canary: `flagger.app/v1beta1`, with Flagger's whole schema."""
 
-from rollout.api.canary.analysis import (
-    BUILTIN_METRICS,
-    Analysis,
-    CanaryAlert,
-    CanaryMetric,
-    CanaryWebhook,
-    SessionAffinity,
-    ThresholdRange,
-)
+from rollout.api.canary.affinity import SessionAffinity
+from rollout.api.canary.analysis import Analysis, CanaryAlert, CanaryWebhook
 from rollout.api.canary.effective import effective
+from rollout.api.canary.metric import BUILTIN_METRICS, CanaryMetric, ThresholdRange
 from rollout.api.canary.resource import Canary, CanarySpec
 from rollout.api.canary.service import CanaryService, CustomMetadata
 from rollout.api.canary.status import CanaryStatus, Condition, Phase

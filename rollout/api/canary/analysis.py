@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field
 
+from rollout.api.canary.affinity import SessionAffinity
 from rollout.api.canary.judge import Judge
-from rollout.api.fields import Count, Name, Percent, PrometheusRange, Timeout
+from rollout.api.canary.metric import BUILTIN_METRICS, CanaryMetric, NamespacedRef
+from rollout.api.fields import Count, HttpUrl, Name, Percent, Timeout
 from rollout.api.istio.match import StringMatch
 from rollout.api.metrictemplate import SecretRef
-from rollout.api.model import Bool, Int, Model, Number, Problem, Str, StrMap, refusal
-from rollout.api.querytemplate import QueryTemplate
-
-BUILTIN_METRICS: Final = ("request-success-rate", "request-duration")
-"""Metrics that need no query: percentage of requests without a 5xx, and the 99th percentile in milliseconds."""
-
-_COOKIE_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+from rollout.api.model import Bool, Int, Model, Problem, Str, StrMap, refusal
 
 
 def _weight(value: int) -> int:
@@ -29,43 +23,9 @@ def _weight(value: int) -> int:
     return value
 
 
-def _http_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or any(character.isspace() for character in value):
-        raise refusal(f"{value!r} is not a URL", "write it like http://host:port/path")
-    return value
-
-
-def _cookie_name(value: str) -> str:
-    if not _COOKIE_NAME.fullmatch(value):
-        raise refusal(f"{value!r} is not a cookie's name", "use letters, digits, - and _")
-    return value
-
-
 Weight = Annotated[
     Int, AfterValidator(_weight), Field(json_schema_extra={"minimum": 1, "maximum": 100})
 ]
-HttpUrl = Annotated[
-    Str,
-    AfterValidator(_http_url),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "maxLength": 2048,
-            "x-kubernetes-validations": [
-                {
-                    "rule": "self.startsWith('http://') || self.startsWith('https://')",
-                    "message": "is not a URL: write it like http://host:port/path",
-                }
-            ],
-        }
-    ),
-]
-CookieName = Annotated[Str, AfterValidator(_cookie_name)]
 
 
 class HeaderMatch(StringMatch):
@@ -84,91 +44,6 @@ class AnalysisMatch(Model):
     """Query parameters by name."""
     source_labels: StrMap = Field(default_factory=dict)
     """Labels of the calling workload; only where the route is for the mesh."""
-
-
-class ThresholdRange(Model):
-    """Values that a metric may have."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!has(self.min) || !has(self.max) || self.min <= self.max",
-                    "message": "min is above max, so that no value is accepted: swap them",
-                }
-            ]
-        }
-    )
-
-    min: Number | None = None
-    """Least value."""
-    max: Number | None = None
-    """Greatest value."""
-
-    def problems(self) -> Iterator[Problem]:
-        """A range without values."""
-        if self.min is not None and self.max is not None and self.min > self.max:
-            yield Problem("", f"min {self.min:g} is above max {self.max:g}", "swap them")
-
-
-class NamespacedRef(Model):
-    """An object by name."""
-
-    name: Name
-    """Its name."""
-    namespace: Str | None = None
-    """Its namespace; that of the canary where unset."""
-
-
-class CanaryMetric(Model):
-    """A value that must stay within a range."""
-
-    name: Name
-    """Its name; request-success-rate and request-duration are built in."""
-    interval: PrometheusRange | None = None
-    """Window of the query; 1m where unset."""
-    threshold: Number | None = None
-    """Deprecated: least value of request-success-rate, greatest of all others."""
-    threshold_range: ThresholdRange | None = None
-    """Values that it may have."""
-    query: QueryTemplate | None = None
-    """A Prometheus query, as a Go template."""
-    template_ref: NamespacedRef | None = None
-    """A MetricTemplate with the query."""
-    template_variables: StrMap = Field(default_factory=dict)
-    """Values for `variables` in the query."""
-    no_data_policy: Literal["fail", "hold", "pass"] | None = None
-    """What a query without a value means: a failed check (also where unset), waiting, or a good check."""
-    direction: Literal["increase", "decrease"] | None = None
-    """Which change is for the worse: with `judge`, the canary's mean is compared with the primary's, by the same query for each."""
-
-    @property
-    def window(self) -> str:
-        """The query's window as Prometheus reads it."""
-        return self.interval or "1m"
-
-    @property
-    def builtin(self) -> bool:
-        """Whether its query is built in."""
-        return self.name in BUILTIN_METRICS
-
-    @property
-    def compared_only(self) -> bool:
-        """Whether it is compared with the primary and has no bounds of its own."""
-        unbounded = self.threshold is None and self.threshold_range is None
-        return self.direction is not None and unbounded
-
-    def problems(self) -> Iterator[Problem]:
-        """A metric that nothing can be asked for."""
-        if not (self.builtin or self.query or self.template_ref):
-            yield Problem(
-                "",
-                f"{self.name!r} is not built in and has neither query nor templateRef",
-                f"add one, or use {' or '.join(BUILTIN_METRICS)}",
-            )
-        if self.direction and self.builtin:
-            reason = f"is known for {self.name}, whose requests are counted"
-            yield Problem("direction", reason, "remove it")
 
 
 class HeadersFrom(Model):
@@ -230,47 +105,6 @@ class ChaosRef(Model):
 
     name: Name
     """Its name."""
-
-
-class SessionAffinity(Model):
-    """Callers that were answered by the canary stay with it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!has(self.primaryCookieName) || self.primaryCookieName != self.cookieName",
-                    "message": "primaryCookieName equals cookieName: give them different names",
-                }
-            ]
-        }
-    )
-
-    cookie_name: CookieName
-    """The canary's cookie."""
-    primary_cookie_name: CookieName | None = None
-    """The primary's cookie; where set, callers of the primary stay with it, too."""
-    domain: Str | None = None
-    """The cookies' domain."""
-    http_only: Bool = False
-    """Whether scripts cannot read the cookies."""
-    max_age: Int = Field(default=86400, json_schema_extra={"minimum": 1})
-    """The cookies' life in seconds."""
-    partitioned: Bool = False
-    """Whether the cookies are kept per top-level site."""
-    path: Str | None = None
-    """The cookies' path."""
-    same_site: Literal["Strict", "Lax", "None"] | None = None
-    """Whether the cookies are sent across sites."""
-    secure: Bool = False
-    """Whether the cookies are sent over HTTPS only."""
-
-    def problems(self) -> Iterator[Problem]:
-        """Cookies that cannot be told apart, or that no browser keeps."""
-        if self.primary_cookie_name == self.cookie_name:
-            yield Problem("primaryCookieName", "equals cookieName", "give it another name")
-        if self.max_age < 1:
-            yield Problem("maxAge", f"{self.max_age} ends the session at once", "give seconds")
 
 
 _WAYS: Final = ("iterations", "stepWeight", "stepWeights")

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from rollout.api import kinds
-from rollout.api.canary.analysis import Analysis, HttpUrl
+from rollout.api.canary.analysis import Analysis
 from rollout.api.canary.refs import (
     ROUTE_GROUPS,
     AutoscalerRef,
@@ -22,7 +22,7 @@ from rollout.api.canary.refs import (
 )
 from rollout.api.canary.service import CanaryService
 from rollout.api.canary.status import CanaryStatus
-from rollout.api.fields import Count
+from rollout.api.fields import Count, HttpUrl
 from rollout.api.model import Bool, Model, Problem, Resource
 
 Provider = Literal[

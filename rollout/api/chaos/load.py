@@ -7,9 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rollout.api.canary.analysis import HttpUrl
 from rollout.api.durations import Duration
-from rollout.api.fields import Count, PositiveDuration
+from rollout.api.fields import Count, HttpUrl, PositiveDuration
 from rollout.api.istio.match import valid_header_name
 from rollout.api.model import Bool, Model, Number, Problem, Str, StrMap
 

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from rollout.api.canary.analysis import HttpUrl
 from rollout.api.durations import Duration
-from rollout.api.fields import Count, Name, PositiveDuration, Timeout
+from rollout.api.fields import Count, HttpUrl, Name, PositiveDuration, Timeout
 from rollout.api.model import Bool, Model, Number, Problem, Str, StrMap
 
 ProbeMode = Literal["SOT", "EOT", "Edge", "Continuous", "OnChaos"]
