@@ -32,6 +32,11 @@ XDS_CLUSTER = "xds-grpc"
 
 MAX_CONNECTIONS = 50_000
 
+ACTIVE = "downstream_rq_active"
+MOVED = ("downstream_cx_rx_bytes_total", "downstream_cx_tx_bytes_total")
+TRAFFIC = (ACTIVE, *MOVED)
+"""How statistics end that tell whether anybody still uses a proxy."""
+
 # The series that Prometheus keeps; all others are never created, which also keeps Envoy small.
 KEPT_STATS: tuple[Json, ...] = (
     {"contains": "istio_"},
@@ -40,7 +45,7 @@ KEPT_STATS: tuple[Json, ...] = (
     {"prefix": "listener_manager"},
     {"prefix": f"cluster.{XDS_CLUSTER}."},
     {"suffix": "downstream_cx_active"},
-    {"suffix": "downstream_rq_active"},
+    *({"suffix": name} for name in TRAFFIC),
     {"suffix": "control_plane.connected_state"},
 )
 

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from rollout.mesh.agent.bootstrap import ACTIVE, MOVED, TRAFFIC
 from rollout.mesh.agent.plainhttp import HttpError, ask
 from rollout.mesh.agent.settings import ADMIN_PORT, ROUTER, Settings
 
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 
 # New connections still arrive at a gateway until every node has taken it off its Service.
 ROUTER_MINIMUM_SECONDS = 3.0
+# Callers learn within this that a pod leaves; who is cut off before was told nothing, and may not ask elsewhere.
+QUIET_SECONDS = 1.0
 KILL_SECONDS = 5.0
 DRAIN_POLL_SECONDS = 0.1
 
+_OWN = ("http.admin.", "http.agent.", "http.prometheus_stats.")
 _ENDED = b"\0"
 _STOP = bytes([signal.SIGTERM])
 
@@ -94,24 +98,28 @@ class Supervisor:
         settings = self._settings
         begun = time.monotonic()
         least = ROUTER_MINIMUM_SECONDS if settings.proxy_type == ROUTER else 0.0
+        moved, since = -1, begun
         try:
             ask("127.0.0.1", self._admin_port, "/drain_listeners?graceful", method="POST")
         except HttpError:
             return
         while envoy.poll() is None:
-            elapsed = time.monotonic() - begun
-            if elapsed >= settings.drain_seconds:
+            now = time.monotonic()
+            if now - begun >= settings.drain_seconds:
                 return
-            if elapsed >= least and self._active_requests() == 0:
+            active, total = self._traffic()
+            if active or total != moved:
+                moved, since = total, now
+            elif now - begun >= least and now - since >= QUIET_SECONDS:
                 return
             time.sleep(DRAIN_POLL_SECONDS)
 
-    def _active_requests(self) -> int:
+    def _traffic(self) -> tuple[int, int]:
         try:
-            page = ask("127.0.0.1", self._admin_port, "/stats?filter=downstream_rq_active$")
+            page = ask("127.0.0.1", self._admin_port, f"/stats?filter=({'|'.join(TRAFFIC)})$")
         except HttpError:
-            return 0
-        return active_requests(page.body.decode("utf-8", "replace"))
+            return 0, 0
+        return traffic(page.body.decode("utf-8", "replace"))
 
     def _end(self, envoy: subprocess.Popen[bytes]) -> None:
         envoy.terminate()
@@ -121,12 +129,15 @@ class Supervisor:
             envoy.kill()
 
 
-def active_requests(page: str) -> int:
-    """Requests in flight by Envoy's gauges, its own pages (admin, readiness, metrics) left out."""
-    total = 0
+def traffic(page: str) -> tuple[int, int]:
+    """Requests in flight, and bytes that came and went so far, by Envoy's statistics; its own pages are left out."""
+    active = moved = 0
     for line in page.splitlines():
         name, _, value = line.rpartition(": ")
-        own = ("http.admin.", "http.agent.", "http.prometheus_stats.")
-        if name and value.isdigit() and not name.startswith(own):
-            total += int(value)
-    return total
+        if not (name and value.isdigit()) or name.startswith(_OWN):
+            continue
+        if name.endswith(ACTIVE):
+            active += int(value)
+        elif name.endswith(MOVED):
+            moved += int(value)
+    return active, moved

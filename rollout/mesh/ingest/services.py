@@ -90,14 +90,21 @@ def protocol(port: Json) -> Protocol:
 def endpoints(
     service: Service, slices: Iterable[Json], pod_of: PodOf, places: Mapping[str, str]
 ) -> dict[int, tuple[Endpoint, ...]]:
-    """The endpoints of a service by its port numbers; `places` says where nodes are. A pod that is not ready leaves at once."""
-    found: dict[int, set[Endpoint]] = {}
+    """The endpoints of a service by its port numbers; `places` says where nodes are.
+
+    A pod that is not ready leaves at once, and so does one that is being deleted, unless all that are left are: then
+    those that still serve stay, as kube-proxy has it.
+    """
+    staying: dict[int, set[Endpoint]] = {}
+    leaving: dict[int, set[Endpoint]] = {}
     for piece in slices:
         numbers = _slice_ports(service, piece)
         for entry in piece.get("endpoints") or ():
             pod = _pod(service.namespace, entry, pod_of)
-            if not _usable(entry, pod):
+            leaves = _leaves(entry, pod)
+            if not (_serves(entry) if leaves else _usable(entry, pod)):
                 continue
+            found = leaving if leaves else staying
             labels, workload = labels_and_workload(pod, service.namespace)
             place = locality(dict(labels)) or places.get(entry.get("nodeName") or "", "")
             for address in entry.get("addresses") or ():
@@ -108,27 +115,27 @@ def endpoints(
                         labels=labels,
                         workload=workload,
                         locality=place,
-                        doubtful=not _ready(entry),
+                        doubtful=not leaves and not _ready(entry),
                     )
                     found.setdefault(number, set()).add(endpoint)
     return {
         number: tuple(sorted(group, key=lambda each: (each.address, each.port)))
-        for number, group in sorted(found.items())
+        for number, group in sorted((leaving | staying).items())
     }
 
 
 def selected(
     service: Service, pods: Iterable[Json], places: Mapping[str, str]
 ) -> dict[int, tuple[Endpoint, ...]]:
-    """The ready pods that a service selects, as its endpoints by its port numbers."""
-    found: dict[int, list[Endpoint]] = {}
+    """The ready pods that a service selects, as its endpoints by its port numbers; those that leave as `endpoints` has it."""
+    staying: dict[int, list[Endpoint]] = {}
+    leaving: dict[int, list[Endpoint]] = {}
     for pod in pods:
         labels, workload = labels_and_workload(pod, service.namespace)
-        addresses = pod.get("addresses") or ()
-        if not service.selects(labels) or pod["metadata"].get("deletionTimestamp"):
+        well = pod.get("addresses") and (pod.get("ready") or pod.get("well"))
+        if not (well and service.selects(labels)):
             continue
-        if not (pod.get("ready") or pod.get("well")):
-            continue
+        found = leaving if pod["metadata"].get("deletionTimestamp") else staying
         place = locality(dict(labels)) or places.get(pod.get("node") or "", "")
         for port in service.ports:
             found.setdefault(port.number, []).extend(
@@ -139,12 +146,11 @@ def selected(
                     workload=workload,
                     locality=place,
                 )
-                for address in addresses
+                for address in pod["addresses"]
             )
     return {
         number: tuple(sorted(group, key=lambda each: each.address))
-        for number, group in sorted(found.items())
-        if group
+        for number, group in sorted((leaving | staying).items())
     }
 
 
@@ -189,14 +195,21 @@ def _ready(entry: Json) -> bool:
     return (entry.get("conditions") or {}).get("ready") is not False
 
 
-def _usable(entry: Json, pod: Json | None) -> bool:
+def _leaves(entry: Json, pod: Json | None) -> bool:
+    """Whether the pod is being deleted; it says so earlier than the slice."""
     if (entry.get("conditions") or {}).get("terminating"):
-        return False
-    if pod is None:
-        return _ready(entry)
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    return _ready(entry) or bool(pod.get("well"))
+        return True
+    return pod is not None and bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _serves(entry: Json) -> bool:
+    """Whether a pod that is being deleted still passes its probes; `ready` is what a slice says that doesn't know yet."""
+    conditions = entry.get("conditions") or {}
+    return bool(conditions.get("serving", conditions.get("ready")))
+
+
+def _usable(entry: Json, pod: Json | None) -> bool:
+    return _ready(entry) or (pod is not None and bool(pod.get("well")))
 
 
 def _well(pod: Json) -> bool:

@@ -3,21 +3,24 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from rollout.mesh.agent.process import active_requests, command
+from rollout.mesh.agent.process import command, traffic
 from rollout.mesh.agent.settings import Settings
 
 LIMIT_KIB = 20 << 10
 
 
-def test_requests_of_the_proxys_own_pages_are_not_waited_for() -> None:
+def test_traffic_is_what_others_send_and_not_what_the_proxys_own_pages_are_asked() -> None:
     page = (
         "http.admin.downstream_rq_active: 1\n"
+        "http.admin.downstream_cx_tx_bytes_total: 4000\n"
         "http.agent.downstream_rq_active: 1\n"
         "http.prometheus_stats.downstream_rq_active: 1\n"
         "http.inbound_0.0.0.0_8080.downstream_rq_active: 2\n"
         "http.outbound_0.0.0.0_80.downstream_rq_active: 3\n"
+        "http.outbound_0.0.0.0_80.downstream_cx_rx_bytes_total: 100\n"
+        "tcp.outbound|3306||db.shop.svc.cluster.local.downstream_cx_tx_bytes_total: 20\n"
     )
-    assert active_requests(page) == 5
+    assert traffic(page) == (5, 120)
 
 
 def test_a_drain_asks_clients_to_leave_at_once() -> None:

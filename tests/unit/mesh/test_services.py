@@ -47,6 +47,9 @@ def pod(name: str, **metadata: Any) -> Json:
     return {"metadata": head | {"ownerReferences": [owner]} | metadata, "spec": {}}
 
 
+DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+
+
 def entry(address: str, **conditions: bool) -> Json:
     target = {"kind": "Pod", "name": f"pod-{address[-1]}"}
     return {"addresses": [address], "conditions": conditions, "targetRef": target}
@@ -66,7 +69,7 @@ def test_only_ready_pods_that_stay_are_endpoints() -> None:
         {"addresses": ["10.0.0.5"]},
     ]
     pods = {f"pod-{n}": pod(f"pod-{n}") for n in "123"}
-    pods["pod-4"] = pod("pod-4", deletionTimestamp="2026-01-01T00:00:00Z")
+    pods["pod-4"] = pod("pod-4", **DELETED)
     piece = {"ports": [{"name": "http", "port": 8080}], "endpoints": entries}
     found = endpoints(web, [piece], lambda _, name: pods.get(name), {})
     assert [(each.address, each.port) for each in found[80]] == [
@@ -77,6 +80,34 @@ def test_only_ready_pods_that_stay_are_endpoints() -> None:
     workload = found[80][0].workload
     assert workload is not None
     assert (workload.name, workload.app, workload.canonical) == ("web", "web", "web")
+
+
+@pytest.mark.parametrize(
+    ("others", "conditions", "deleted", "stays"),
+    [
+        pytest.param((), {"ready": False, "serving": True, "terminating": True}, True, True, id="the last"),
+        pytest.param((), {"ready": True}, True, True, id="the slice lags"),
+        pytest.param((), {"ready": False, "serving": True, "terminating": True}, False, True, id="the pod lags"),
+        pytest.param((), {"ready": False, "serving": False, "terminating": True}, True, False, id="its probes fail"),
+        pytest.param((), {"ready": False}, True, False, id="it was never ready"),
+        pytest.param(("10.0.0.2",), {"ready": True}, True, False, id="another stays"),
+    ],
+)  # fmt: skip
+def test_the_last_pods_of_a_service_serve_while_they_leave(
+    others: tuple[str, ...], conditions: dict[str, bool], deleted: bool, stays: bool
+) -> None:
+    web = service({
+        "metadata": {"namespace": "a", "name": "web"},
+        "spec": {"ports": [{"name": "http", "port": 80}]},
+    })  # fmt: skip
+    assert web is not None
+    pods = {f"pod-{each[-1]}": pod(f"pod-{each[-1]}") for each in ("10.0.0.1", *others)}
+    pods["pod-1"] = pod("pod-1", **(DELETED if deleted else {}))
+    entries = [entry("10.0.0.1", **conditions), *(entry(each, ready=True) for each in others)]
+    piece = {"ports": [{"name": "http", "port": 8080}], "endpoints": entries}
+    found = endpoints(web, [piece], lambda _, name: pods.get(name), {}).get(80, ())
+    expected = ["10.0.0.1"] if stays else list(others)
+    assert [(each.address, each.doubtful) for each in found] == [(each, False) for each in expected]
 
 
 def test_trimmed_pods_keep_what_is_read() -> None:
