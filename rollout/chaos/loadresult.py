@@ -111,6 +111,15 @@ class LoadResult:
         total = sum(self.codes.values())
         return self.failed / total if total else None
 
+    def failures(self) -> str:
+        """What failed, in words, by how often and by answer; empty of nothing."""
+        bad = {code: count for code, count in self.codes.items() if count and not is_good(code)}
+        if not bad:
+            return ""
+        often = sorted(bad, key=lambda code: (-bad[code], code))
+        answers = (f"{'no answer' if code == '-1' else code} ({bad[code]})" for code in often)
+        return f"{self.failed} of {sum(self.codes.values())} requests: {', '.join(answers)}"
+
     def percentile(self, percent: float) -> float | None:
         """Seconds within which so many percent were answered; None where that was not asked for or nothing was sent."""
         return dict(self.percentiles).get(percent)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rollout.api.chaos import ProbeSpec
 from rollout.chaos.loadresult import LoadResult
-from rollout.chaos.probes.reading import Reading
-from rollout.judge.checks import NoData, Value
+from rollout.chaos.probes.reading import Figure, Reading
+from rollout.judge.checks import NoData
 
 
 async def read_figure(load: LoadResult | None, spec: ProbeSpec) -> Reading:
@@ -13,4 +13,6 @@ async def read_figure(load: LoadResult | None, spec: ProbeSpec) -> Reading:
     if load is None:
         return NoData("the load has given no result")
     value = load.figure(str(spec.field))
-    return NoData(f"the load sent nothing ({load.sentence()})") if value is None else Value(value)
+    if value is None:
+        return NoData(f"the load sent nothing ({load.sentence()})")
+    return Figure(value, load.failures() if spec.field == "errorRatio" else "")

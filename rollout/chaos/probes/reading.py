@@ -22,13 +22,21 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, and in words what it was made of, where that says more."""
+
+    number: float
+    made_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """What was to be looked at is not there, which is no steady state whatever it had to be."""
 
     reason: str
 
 
-Reading: TypeAlias = Value | Words | Gone | NoData | QueryFailed
+Reading: TypeAlias = Value | Figure | Words | Gone | NoData | QueryFailed
 """QueryFailed stands for every question that could not be asked."""
 
 
@@ -56,9 +64,11 @@ def find(name: str, reading: Reading, wanted: Comparator) -> Finding:
     match reading:
         case Value(value):
             return _compared(name, value, wanted)
+        case Figure(number, made_of):
+            return _compared(name, number, wanted, made_of)
         case Words(text):
-            number = _number(text) if not isinstance(wanted.value, str) else None
-            return _compared(name, text if number is None else number, wanted)
+            parsed = _number(text) if not isinstance(wanted.value, str) else None
+            return _compared(name, text if parsed is None else parsed, wanted)
         case Gone(reason):
             return Finding(ProbeVerdict.FAILED, f"{name}: {reason}")
         case NoData(reason):
@@ -67,7 +77,7 @@ def find(name: str, reading: Reading, wanted: Comparator) -> Finding:
             return Finding(ProbeVerdict.ERROR, f"{name} could not be asked: {reason}")
 
 
-def _compared(name: str, value: float | str, wanted: Comparator) -> Finding:
+def _compared(name: str, value: float | str, wanted: Comparator, made_of: str = "") -> Finding:
     limit = wanted.value
     if isinstance(value, float) and not isinstance(limit, str):
         holds = _NUMBERS[wanted.criteria](value, float(limit))
@@ -79,7 +89,8 @@ def _compared(name: str, value: float | str, wanted: Comparator) -> Finding:
     bound = f"{wanted.criteria} {said(limit)}"
     if holds:
         return Finding(ProbeVerdict.PASSED, f"{name} is {said(value)} ({bound})", value)
-    sentence = f"{name} is {said(value)}, and has to be {bound}"
+    parts = f" ({made_of})" if made_of else ""
+    sentence = f"{name} is {said(value)}{parts}, and has to be {bound}"
     return Finding(ProbeVerdict.FAILED, sentence, value)
 
 
