@@ -1,9 +1,10 @@
 """What callers notice of the mesh on the real cluster: requests lost while everything changes, and what proxies add.
 
-`python -m bench.loss [SECONDS [QUIET [WHAT...]]]` on the local cluster, where rollout is installed. First 500 requests a second through the
-gateway and a sidecar while routes change each second, the control plane is replaced and one of it killed, pods roll and
-the root is changed, all at the same time (or WHAT alone: routes, pods, control_plane, root); then the same rate for QUIET seconds (60) without any of it, beside the application alone. The last line is one
-JSON object with the figures and the goals that were missed.
+`python -m bench.loss [SECONDS [QUIET [WHAT...]]]` on the local cluster, where rollout is installed. First 500 requests a
+second through the gateway and a sidecar, and 100 to a lone pod that ends at once, while routes change each second, the
+control plane is replaced and one of it killed, pods roll, the lone one too, and the root is changed, all at the same time
+(or WHAT alone: routes, pods, abrupt, control_plane, root); then 500 for QUIET seconds (60) without any of it, beside the
+application alone. The last line is one JSON object with the figures and the goals that were missed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,12 @@ from rollout.kube.client import Client
 RATE = 500
 SECONDS = 230
 QUIET_SECONDS = 60
-ALL = ("routes", "pods", "control_plane", "root")
-GOALS = {"lost": 0, "p99_added_ms": 2.0, "sidecar_mib": 80.0}
+ABRUPT_RATE = 100
+ALL = ("routes", "pods", "abrupt", "control_plane", "root")
+GOALS = {"lost": 0, "abrupt_lost": 0, "p99_added_ms": 2.0, "sidecar_mib": 80.0}
 MANIFEST = Path(__file__).parent / "losing" / "app.yaml"
 HOST = f"meshed.localhost:{GATEWAY_PORT}"
+ABRUPT = f"abrupt.localhost:{GATEWAY_PORT}"
 _ROUTED = f"http://istio-ingressgateway.{SYSTEM}/"
 
 
@@ -43,7 +47,7 @@ def deploy(lab: Lab) -> None:
         "-o", "jsonpath={.spec.template.spec.containers[0].image}",
     )  # fmt: skip
     lab.kubectl.run("apply", "-f", "-", stdin=MANIFEST.read_text().replace("ROLLOUT", image))
-    for what in ("deployment/meshed", "deployment/bare", "pod/caller"):
+    for what in ("deployment/meshed", "deployment/abrupt", "deployment/bare", "pod/caller"):
         condition = "Available" if what.startswith("deployment") else "Ready"
         lab.kubectl.wait(f"--for=condition={condition}", what, "-n", NAMESPACE)
 
@@ -55,21 +59,27 @@ async def disturbed(lab: Lab, seconds: int, what: Sequence[str]) -> dict[str, An
     async with await Client.connect(str(lab.kubectl.kubeconfig)) as client:
         disturber = Disturber(client, SYSTEM, lab.kill)
         async with unready(client, witnessed):
-            load = await _under_load(lab, disturber, seconds, what)
+            load, lone = await _under_load(lab, disturber, seconds, what)
     witnessed["reasons"] = dict(reasons(lab) - before)
     return {
         "requests": load.requests,
         "lost": load.requests - load.codes.get("200", 0),
         "codes": load.codes,
+        "abrupt_requests": lone.requests,
+        "abrupt_lost": lone.requests - lone.codes.get("200", 0),
         **witnessed,
         **disturber.done,
     }
 
 
-async def _under_load(lab: Lab, disturber: Disturber, seconds: int, what: Sequence[str]) -> Load:
-    with steady_load(
-        lab.fortio, GATEWAY, host=HOST, qps=RATE, limit_seconds=seconds + 30, connections=64
-    ) as load:
+async def _under_load(
+    lab: Lab, disturber: Disturber, seconds: int, what: Sequence[str]
+) -> tuple[Load, Load]:
+    send = partial(steady_load, lab.fortio, GATEWAY, limit_seconds=seconds + 30)
+    with (
+        send(host=HOST, qps=RATE, connections=64) as load,
+        send(host=ABRUPT, qps=ABRUPT_RATE, connections=16) as lone,
+    ):
         await asyncio.sleep(2)
         tasks = [asyncio.ensure_future(getattr(disturber, each)()) for each in what]
         _, pending = await asyncio.wait(tasks, timeout=seconds, return_when="FIRST_EXCEPTION")
@@ -78,7 +88,7 @@ async def _under_load(lab: Lab, disturber: Disturber, seconds: int, what: Sequen
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks)
         assert len(pending) == len(set(what) - {"root"}), "a disturbance ended"
-    return load
+    return load, lone
 
 
 def calm(lab: Lab, seconds: int, url: str, host: str) -> dict[str, float]:
@@ -128,7 +138,8 @@ def main() -> None:
     lab = Lab.attach()
     deploy(lab)
     try:
-        until("the gateway to answer", lambda: responds(HOST), timeout=60)
+        for host in (HOST, ABRUPT):
+            until(f"{host} to answer", partial(responds, host), timeout=60)
         found: dict[str, Any] = {"load_before": os.getloadavg()[0]}
         if seconds:
             found |= asyncio.run(disturbed(lab, seconds, sys.argv[3:] or ALL))

@@ -41,6 +41,12 @@ class Disturber:
             await self._replace(NAMESPACE, "meshed")
             self.done["pods_rolled"] += 2
 
+    async def abrupt(self) -> None:
+        """The only pod of an application that ends at once is replaced, again and again."""
+        while True:
+            await self._replace(NAMESPACE, "abrupt")
+            self.done["abrupt_pods_rolled"] += 1
+
     async def control_plane(self, pause: float = 10.0) -> None:
         """All of the control plane is replaced, then one process of it is killed, again and again."""
         while True:

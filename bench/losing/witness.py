@@ -18,6 +18,7 @@ from e2e.lab import SYSTEM, Lab
 from rollout.api.kinds import ENDPOINT_SLICE
 from rollout.kube.client import Client
 
+SERVICES = frozenset({"meshed", "abrupt"})
 _LOOK = 0.2
 _SERIES = re.compile(r"^istio_requests_total\{(.*)\} (\d+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -32,8 +33,11 @@ def reasons(lab: Lab) -> Counter[str]:
         with urllib.request.urlopen(address, timeout=5) as page:
             for labels, count in _SERIES.findall(page.read().decode()):
                 said = dict(_LABEL.findall(labels))
-                if said["response_code"] != "200" and said["destination_service_name"] == "meshed":
-                    found[f"{said['response_code']} {said['response_flags']}"] += int(count)
+                service = said["destination_service_name"]
+                if said["response_code"] != "200" and service in SERVICES:
+                    found[f"{service} {said['response_code']} {said['response_flags']}"] += int(
+                        count
+                    )
     return found
 
 
