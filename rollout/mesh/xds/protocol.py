@@ -17,20 +17,18 @@ resource doesn't hold up others; the bad one is not sent again until it changes,
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import Resource
+from rollout.mesh.xds.watching import Watched
 from rollout.mesh.xds.wire import Request, Response
 
 Resources = Mapping[str, Mapping[str, Resource]]
 Encode = Callable[[str, tuple[Resource, ...], tuple[str, ...]], Response]
 
-_WILDCARD_TYPES = frozenset({names.CLUSTER, names.LISTENER, names.VIRTUAL_HOST})
 _ROUTING = frozenset({names.LISTENER, names.ROUTES, names.VIRTUAL_HOST})
-_MOST_STALE = 10_000
 _NOTHING: Mapping[str, Resource] = {}
 _NONE: Container[str] = frozenset()
 
@@ -43,41 +41,6 @@ class Rejection:
     name: str
     version: str
     error: str
-
-
-@dataclass(slots=True)
-class Watched:
-    """One type's part of the state."""
-
-    wildcard: bool = False
-    lazy: Container[str] = frozenset()
-    names: set[str] = field(default_factory=set)
-    known: dict[str, str] = field(default_factory=dict)
-    rejected: dict[str, str] = field(default_factory=dict)
-    stale: set[str] = field(default_factory=set)
-    asked: set[str] = field(default_factory=set)
-    renewed: set[str] = field(default_factory=set)
-    everything: bool = True
-    greeted: bool = True
-    outstanding: Response | None = None
-    suspects: deque[str] = field(default_factory=deque)
-
-    @property
-    def due(self) -> bool:
-        """Whether something may have to be sent."""
-        waiting = self.stale or self.suspects or self.renewed
-        return self.everything or bool(waiting) or not self.greeted
-
-    def wants(self, name: str) -> bool:
-        """Whether the proxy asked for it: by name, or for all that is told unasked, or has it."""
-        unasked = self.wildcard and (name not in self.lazy or name in self.known)
-        return unasked or name in self.names
-
-    def candidates(self, resources: Mapping[str, Resource]) -> Iterable[str]:
-        """Names that may differ, sorted."""
-        if not self.everything:
-            return sorted(self.stale)
-        return sorted({*resources, *self.known} if self.wildcard else self.names)
 
 
 class Stream:
@@ -113,10 +76,7 @@ class Stream:
     @property
     def synced(self) -> bool:
         """Whether the proxy has all that it asked for, as far as it accepts it."""
-        return not self.outstanding and not any(
-            watched.everything or watched.stale or watched.suspects
-            for watched in self._types.values()
-        )
+        return all(watched.synced for watched in self._types.values())
 
     @property
     def states(self) -> Mapping[str, str]:
@@ -124,9 +84,9 @@ class Stream:
         return {
             type_url: "REFUSED"
             if any(self.refuses(type_url, name) for name in watched.rejected)
-            else "STALE"
-            if watched.outstanding or watched.everything or watched.stale or watched.suspects
             else "SYNCED"
+            if watched.synced
+            else "STALE"
             for type_url, watched in self._types.items()
         }
 
@@ -136,7 +96,7 @@ class Stream:
         return {
             type_url: {
                 name: resource.version
-                for name, resource in sorted(self._resources.get(type_url, _NOTHING).items())
+                for name, resource in sorted(self._all(type_url).items())
                 if watched.wants(name)
             }
             for type_url, watched in self._types.items()
@@ -150,12 +110,7 @@ class Stream:
     def refuses(self, type_url: str, name: str) -> bool:
         """Whether the proxy refused the resource as it should be now."""
         watched = self._types.get(type_url)
-        resource = self._resources.get(type_url, _NOTHING).get(name)
-        return (
-            watched is not None
-            and resource is not None
-            and watched.rejected.get(name) == resource.version
-        )
+        return watched is not None and watched.refuses(self._all(type_url).get(name))
 
     def switch(self, resources: Resources, lazy: Container[str] = _NONE) -> None:
         """Another view: everything may differ."""
@@ -169,10 +124,7 @@ class Stream:
         """These names may differ from what was sent."""
         for type_url, resource_names in changed.items():
             if (watched := self._types.get(type_url)) is not None:
-                watched.stale.update(resource_names)
-                if len(watched.stale) > _MOST_STALE:
-                    # A proxy that takes nothing for long: what there is now is fewer than what there ever was.
-                    watched.everything, watched.stale = True, set()
+                watched.change(resource_names)
 
     def renew(self, type_url: str, name: str) -> None:
         """Somebody vouches for a leased resource once more: it is to be sent again."""
@@ -193,62 +145,35 @@ class Stream:
         """Takes in a request; answers what the proxy refused, as soon as that is known to the single resource."""
         watched = self._types.get(request.type_url)
         if watched is None:
-            watched = self._types[request.type_url] = self._first(request)
+            watched = self._types[request.type_url] = Watched.first(request, self._lazy)
             self._resume(request)
         else:
-            self._subscribe(watched, request)
-        if watched.outstanding is None or request.nonce != watched.outstanding.nonce:
+            watched.subscribe(request)
+        answered = watched.answered(request)
+        if answered is None:
             return []
-        answered, watched.outstanding = watched.outstanding, None
         if answered.type_url == names.ROUTES:
             self._open(each.name for each in answered.resources)
-        for name in request.relieved & watched.rejected.keys():
-            watched.known[name] = watched.rejected.pop(name)
         if request.error is None:
             return []
-        return self._refused(watched, answered, request)
+        culprits = watched.refused(answered, request)
+        refused = culprits if request.rest_taken else answered.resources
+        self._warming.difference_update(each.name for each in refused)
+        return [
+            Rejection(answered.type_url, each.name, each.version, request.error)
+            for each in culprits
+        ]
 
-    def _first(self, request: Request) -> Watched:
-        explicit = set(request.subscribe) - {"*"}
-        wildcard = "*" in request.subscribe or (
-            not request.subscribe and request.type_url in _WILDCARD_TYPES
-        )
-        return Watched(
-            wildcard=wildcard,
-            lazy=self._lazy if request.type_url == names.CLUSTER else _NONE,
-            names=explicit,
-            known=dict(request.versions),
-            asked=set(explicit),
-            # Envoy starts to work once it has heard of everything, be it that there is nothing.
-            greeted=not wildcard or bool(request.versions),
-        )
+    def _all(self, type_url: str) -> Mapping[str, Resource]:
+        return self._resources.get(type_url, _NOTHING)
 
     def _resume(self, request: Request) -> None:
         """A proxy that comes back has routes of its own: until it has asked for new ones, their clusters stay."""
         if request.type_url == names.CLUSTER and request.versions:
             self._resuming = True
-        single = bool(self._resources.get(names.VIRTUAL_HOST))
+        single = bool(self._all(names.VIRTUAL_HOST))
         if self._types.keys() >= (_ROUTING if single else _ROUTING - {names.VIRTUAL_HOST}):
             self._resuming = False
-
-    def _subscribe(self, watched: Watched, request: Request) -> None:
-        for name in request.unsubscribe:
-            if name == "*":
-                watched.wildcard = False
-            watched.names.discard(name)
-            watched.asked.discard(name)
-            if not watched.wildcard:
-                watched.known.pop(name, None)
-                watched.rejected.pop(name, None)
-        for name in request.subscribe:
-            if name == "*":
-                watched.wildcard = watched.everything = True
-                continue
-            watched.names.add(name)
-            # Asking again means that it is wanted again.
-            watched.known.pop(name, None)
-            watched.stale.add(name)
-            watched.asked.add(name)
 
     def _open(self, routes: Iterable[str]) -> None:
         """Routes that a proxy has taken up have no virtual hosts yet, even if some were sent before."""
@@ -256,35 +181,9 @@ class Stream:
         fresh = tuple(f"{name}/" for name in routes)
         if watched is None or not fresh:
             return
-        for name in self._resources.get(names.VIRTUAL_HOST, _NOTHING):
+        for name in self._all(names.VIRTUAL_HOST):
             if name.startswith(fresh):
-                watched.known.pop(name, None)
-                watched.stale.add(name)
-
-    def _refused(self, watched: Watched, answered: Response, request: Request) -> list[Rejection]:
-        sent = answered.resources
-        culprits = tuple(each for each in sent if each.name in request.culprits)
-        rest = tuple(each for each in sent if each.name not in request.culprits)
-        if not culprits and len(sent) == 1:
-            culprits, rest = sent, ()
-        for resource in culprits if request.rest_taken else sent:
-            # It may have an older one, or have taken this one and refused another: no version is known.
-            watched.known[resource.name] = ""
-            self._warming.discard(resource.name)
-        if not culprits:
-            watched.suspects.extend(resource.name for resource in sent)
-        elif request.culprits and not request.rest_taken:
-            # Even where nothing is left: what else was said, such as what is gone, was not taken either.
-            watched.stale.update(resource.name for resource in rest)
-            watched.greeted = False
-        if not request.rest_taken:
-            for name in answered.removed:
-                watched.known[name] = ""
-                watched.stale.add(name)
-        for resource in culprits:
-            watched.rejected[resource.name] = resource.version
-        error = request.error or ""
-        return [Rejection(answered.type_url, each.name, each.version, error) for each in culprits]
+                watched.forget(name)
 
     def poll(self) -> list[Response]:
         """What is to be sent now, in this order; remembers it as sent."""
@@ -297,70 +196,34 @@ class Stream:
                 continue
             if type_url == names.VIRTUAL_HOST and names.ROUTES in self.outstanding:
                 continue
-            if (response := self._next(type_url, watched)) is not None:
+            if (response := self._next(watched)) is not None:
                 found.append(response)
         if (response := self._cluster_removals()) is not None:
             found.append(response)
         return found
 
     def _clusters_pending(self) -> bool:
-        self._warming &= self._resources.get(names.ENDPOINTS, _NOTHING).keys()
+        self._warming &= self._all(names.ENDPOINTS).keys()
         if self._warming:
             return True
         watched = self._types.get(names.CLUSTER)
         return watched is not None and bool(
-            watched.suspects or self._updates(names.CLUSTER, watched)
+            watched.suspects or watched.updates(self._all(names.CLUSTER))
         )
 
-    def _next(self, type_url: str, watched: Watched) -> Response | None:
-        if watched.suspects and (watched.renewed or type_url not in names.LEASED):
-            return self._next_suspect(type_url, watched)
-        updates = self._updates(type_url, watched)
-        removed = self._removals(type_url, watched)
+    def _next(self, watched: Watched) -> Response | None:
+        resources = self._all(watched.type_url)
+        one_by_one = watched.renewed or not watched.leased
+        if one_by_one and (suspect := watched.suspect(resources)) is not None:
+            return self._send(watched, (suspect,), ())
+        updates, removed = watched.updates(resources), watched.removals(resources)
         watched.everything, watched.stale, watched.renewed = False, set(), set()
-        if type_url == names.CLUSTER:
+        if watched.type_url == names.CLUSTER:
             # Kept for when no route can lead to them any more.
             watched.stale, removed = set(removed), ()
         if not updates and not removed and watched.greeted:
             return None
-        return self._send(type_url, watched, updates, removed)
-
-    def _next_suspect(self, type_url: str, watched: Watched) -> Response | None:
-        resources = self._resources.get(type_url, _NOTHING)
-        while watched.suspects:
-            resource = resources.get(watched.suspects.popleft())
-            if resource is not None and watched.wants(resource.name):
-                return self._send(type_url, watched, (resource,), ())
-        return self._next(type_url, watched)
-
-    def _updates(self, type_url: str, watched: Watched) -> tuple[Resource, ...]:
-        resources = self._resources.get(type_url, _NOTHING)
-        leased = type_url in names.LEASED
-        return tuple(
-            resource
-            for name in (sorted(watched.renewed) if leased else watched.candidates(resources))
-            if (resource := resources.get(name)) is not None
-            and watched.wants(name)
-            and (leased or watched.known.get(name) != resource.version)
-            and watched.rejected.get(name) != resource.version
-        )
-
-    def _removals(self, type_url: str, watched: Watched) -> tuple[str, ...]:
-        """Names that are gone (of a wildcard or leased), or that were asked for and never were."""
-        taken_away = watched.wildcard or type_url in names.LEASED
-        resources = self._resources.get(type_url, _NOTHING)
-        found = []
-        for name in watched.candidates(resources):
-            if name in resources or not watched.wants(name):
-                continue
-            if name in watched.known:
-                if taken_away:
-                    found.append(name)
-                else:
-                    del watched.known[name]
-            elif name in watched.asked:
-                found.append(name)
-        return tuple(found)
+        return self._send(watched, updates, removed)
 
     def _cluster_removals(self) -> Response | None:
         watched = self._types.get(names.CLUSTER)
@@ -372,44 +235,29 @@ class Stream:
             later = self._types.get(type_url)
             if later is not None and (later.outstanding or later.stale or later.everything):
                 return None
-        removed = self._removals(names.CLUSTER, watched)
+        removed = watched.removals(self._all(names.CLUSTER))
         watched.stale = set()
-        return self._send(names.CLUSTER, watched, (), removed) if removed else None
+        return self._send(watched, (), removed) if removed else None
 
     def _send(
-        self,
-        type_url: str,
-        watched: Watched,
-        updates: tuple[Resource, ...],
-        removed: tuple[str, ...],
+        self, watched: Watched, updates: tuple[Resource, ...], removed: tuple[str, ...]
     ) -> Response:
-        response = self._encode(type_url, updates, removed)
-        watched.outstanding, watched.greeted = response, True
-        watched.asked.difference_update(removed)
-        for name in removed:
-            watched.known.pop(name, None)
-            watched.rejected.pop(name, None)
-            if name in watched.suspects:
-                watched.suspects.remove(name)
-        for resource in updates:
-            watched.known[resource.name] = resource.version
-            watched.rejected.pop(resource.name, None)
-            watched.asked.discard(resource.name)
-            watched.renewed.discard(resource.name)
-        if type_url == names.CLUSTER:
-            self._sent_clusters(resource.name for resource in updates)
-        elif type_url == names.ENDPOINTS:
-            self._warming.difference_update(resource.name for resource in updates)
+        response = self._encode(watched.type_url, updates, removed)
+        watched.sent(response, updates, removed)
+        sent = [resource.name for resource in updates]
+        if watched.type_url == names.CLUSTER:
+            self._sent_clusters(sent)
+        elif watched.type_url == names.ENDPOINTS:
+            self._warming.difference_update(sent)
         return response
 
     def _sent_clusters(self, sent: Iterable[str]) -> None:
         """A cluster that is new or changed warms until it gets its endpoints, again even if they are the same."""
-        existing = self._resources.get(names.ENDPOINTS, _NOTHING)
+        existing = self._all(names.ENDPOINTS)
         watched = self._types.get(names.ENDPOINTS)
         for name in sent:
             if name not in existing:
                 continue
             self._warming.add(name)
             if watched is not None and name in watched.names:
-                watched.known.pop(name, None)
-                watched.stale.add(name)
+                watched.forget(name)

@@ -6,7 +6,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from rollout.mesh.translate import names
 from rollout.mesh.translate.resource import Resource, resource
-from rollout.mesh.xds import protocol
+from rollout.mesh.xds import watching
 from rollout.mesh.xds.protocol import Stream
 from rollout.mesh.xds.wire import Encoder, Request
 
@@ -18,9 +18,9 @@ def test_what_came_and_went_while_it_was_slow_is_forgotten() -> None:
     stream = Stream({KIND: resources}, Encoder().encode)
     stream.receive(Request(type_url=KIND))
     (unanswered,) = stream.poll()
-    for number in range(3 * protocol._MOST_STALE):
+    for number in range(3 * watching.MOST_STALE):
         stream.changed({KIND: [f"passing {number}"]})
-    assert len(stream._types[KIND].stale) <= protocol._MOST_STALE
+    assert len(stream._types[KIND].stale) <= watching.MOST_STALE
     del resources["first"]
     resources["last"] = resource(KIND, "last", b"1")
     stream.changed({KIND: ["first", "last"]})
