@@ -33,7 +33,7 @@ from rollout.mesh.identity.wire import METHOD, SERVICE, read_response, write_req
 from rollout.mesh.model.peers import MutualTLS
 from tests.integration.apiserver import ApiServer
 from tests.integration.crds import install_crds
-from tests.integration.mesh.support import settings
+from tests.integration.mesh.support import running, settings
 from tests.waiting import until
 
 
@@ -72,16 +72,11 @@ async def control_plane(
         debug_port=0,
         root_settle=timedelta(seconds=2),
     )
-    async with await Client.connect(str(kubeconfig)) as client:
-        plane = ControlPlane(client, options)
-        task = asyncio.ensure_future(plane.run())
-        try:
-            await until(lambda: plane.secure_port or task.done(), "the control plane serves")
-            yield plane
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async with (
+        await Client.connect(str(kubeconfig)) as client,
+        running(ControlPlane(client, options), secure=True) as plane,
+    ):
+        yield plane
 
 
 async def roots(client: Client, namespace: str) -> bytes:

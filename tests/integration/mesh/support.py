@@ -101,16 +101,27 @@ async def control_plane(
         telemetry=telemetry,
         discovery_selectors=discovery_selectors,
     )
-    async with await Client.connect(str(kubeconfig)) as client:
-        plane = ControlPlane(client, options)
-        task = asyncio.ensure_future(plane.run())
-        try:
-            await until(lambda: plane.port or task.done(), "the control plane serves")
-            yield plane
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async with (
+        await Client.connect(str(kubeconfig)) as client,
+        running(ControlPlane(client, options)) as plane,
+    ):
+        yield plane
+
+
+@asynccontextmanager
+async def running(plane: ControlPlane, *, secure: bool = False) -> AsyncIterator[ControlPlane]:
+    """The control plane serves, over TLS or without, while the block lasts."""
+    task = asyncio.ensure_future(plane.run())
+    try:
+        await until(
+            lambda: (plane.secure_port if secure else plane.port) or task.done(),
+            "the control plane serves",
+        )
+        yield plane
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @dataclass(slots=True)

@@ -52,6 +52,7 @@ from tests.integration.mesh.support import (
     envoy,
     free_port,
     open_gateway,
+    running,
     serve_backend,
     service,
 )
@@ -88,16 +89,9 @@ async def replica(
     async with (
         await Client.connect(str(kubeconfig), metrics=counted) as client,
         await Client.connect(str(kubeconfig)) as leases,
+        running(ControlPlane(client, options, leases=leases)) as plane,
     ):
-        plane = ControlPlane(client, options, leases=leases)
-        task = asyncio.ensure_future(plane.run())
-        try:
-            await until(lambda: plane.port or task.done(), "it serves")
-            yield plane
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        yield plane
 
 
 async def holder(client: Client, namespace: str) -> str:
