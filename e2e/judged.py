@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from e2e.kubectl import Watch, until
+from e2e.kubectl import PHASE, until
 from e2e.lab import GATEWAY_PORT, ROOT, SYSTEM, Lab
 
 EXAMPLES = ROOT / "e2e" / "examples"
@@ -116,28 +117,39 @@ class Judged:
 
     def roll_out(self, answers: str, calls: Calls, timeout: float = 150) -> Outcome:
         """Release it, and wait until it is decided."""
-        began, ended = time.monotonic(), list[float]()
-        shares = Watch()
+        began = time.monotonic()
+        shifted, ended = list[str](), list[float]()
 
         def note(line: str) -> None:
-            if line.strip() in {"0", "<none>"} and any(
-                each.strip() not in {"0", "SHARE"} for each in shares.lines
-            ):
+            share = line.strip()
+            if share not in {"0", "<none>", "SHARE"}:
+                shifted.append(share)
+            elif shifted:
                 ended.append(time.monotonic())
 
-        with self.lab.kubectl.watch(
-            "virtualservice", "echo", "-n", self.namespace, "-o", SHARE, on_line=note
-        ) as seen:
-            shares = seen
+        watch = partial(self.lab.kubectl.watch, *("-n", self.namespace))
+        with (
+            watch("virtualservice", "echo", "-o", SHARE, on_line=note),
+            watch("canary", "echo", "-o", PHASE) as phases,
+        ):
+            until("the canary", lambda: len(phases.lines) > 1, timeout=60)
+            seen = len(phases.lines)
+
+            def came(wanted: set[str]) -> list[int]:
+                return [
+                    number
+                    for number, line in enumerate(phases.lines)
+                    if number >= seen and line.strip() in wanted
+                ]
+
             self.release(answers)
             under_way = {"Progressing", "WaitingPromotion"}
-            until("the analysis", lambda: self.status().get("phase") in under_way, timeout=60)
-            analysis = time.monotonic()
+            until("the analysis", lambda: bool(came(under_way)), timeout=60)
+            analysis, seen = time.monotonic(), came(under_way)[0]
             over = {"Promoting", "Finalising", "Succeeded", "Failed"}
-            until("a decision", lambda: self.status().get("phase") in over, timeout=timeout)
+            until("a decision", lambda: bool(came(over)), timeout=timeout)
             analysed = time.monotonic() - analysis
-            finished = {"Succeeded", "Failed"}
-            until("the end", lambda: self.status().get("phase") in finished, timeout=100)
+            until("the end", lambda: bool(came({"Succeeded", "Failed"})), timeout=100)
             time.sleep(1.0)
         status = self.status()
         bad = calls.bad(began)

@@ -13,6 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+PHASE = "custom-columns=PHASE:.status.phase"
+"""How a watch shows nothing but phases."""
+_REST = 3.0
+_LONGEST_REST = 1.0
+
 
 class KubectlError(RuntimeError):
     """kubectl refused; the text is what it printed."""
@@ -31,6 +36,11 @@ class Watch:
             self.lines.append(line)
             if self.on_line:
                 self.on_line(line)
+
+    @property
+    def last(self) -> str:
+        """What was shown last; empty before anything was."""
+        return self.lines[-1].strip() if self.lines else ""
 
     def columns(self, *names: str) -> list[tuple[str, ...]]:
         """The values under the named headings, one tuple a line, of the lines that have a value under each heading."""
@@ -101,9 +111,17 @@ class Kubectl:
 
 
 def until(what: str, check: Callable[[], bool], timeout: float, period: float = 0.1) -> None:
-    """Polls `check`; raises TimeoutError naming `what` when it is not true in time."""
+    """Polls `check`; raises TimeoutError naming `what` when it is not true in time.
+
+    A look is mostly a process of its own: it rests for longer than it looks, so as not to take the processor from what it
+    waits for.
+    """
     deadline = time.monotonic() + timeout
-    while not check():
-        if time.monotonic() > deadline:
+    while True:
+        looked = time.monotonic()
+        if check():
+            return
+        now = time.monotonic()
+        if now > deadline:
             raise TimeoutError(f"{what}: not seen within {timeout:g} s")
-        time.sleep(period)
+        time.sleep(max(period, min(_REST * (now - looked), _LONGEST_REST)))

@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
-from e2e.kubectl import KubectlError, until
+from e2e.kubectl import PHASE, KubectlError, until
 from e2e.lab import CLUSTER, GATEWAY, GATEWAY_PORT, ROOT, Lab
 from e2e.load import steady_load
 
@@ -194,12 +194,10 @@ class Release(Namespace):
 
     def reach(self, *wanted: str) -> str:
         """Wait for one of these phases of the Canary."""
-        until(f"{self.name} {wanted}", lambda: self.canary() in wanted, timeout=180, period=0.2)
-        return self.canary()
-
-    def canary(self) -> str:
-        found = json.loads(self.run("get", "canary", "catalog", "-o", "json"))
-        return str(found.get("status", {}).get("phase", ""))
+        phases = ("canary", "catalog", "-n", self.name, "-o", PHASE)
+        with self.lab.kubectl.watch(*phases) as watch:
+            until(f"{self.name} {wanted}", lambda: watch.last in wanted, timeout=180)
+            return watch.last
 
     @contextmanager
     def orders(self) -> Iterator[None]:

@@ -21,7 +21,6 @@ from e2e.shops import STRONG, Parts, Ran, Release, Shop, System, deployed
 
 pytestmark = pytest.mark.alone
 
-QUEUES = 2
 PASS, FAIL = 0, 1
 PATIENCE = 10
 LOST_SECONDS = 5.0
@@ -72,16 +71,14 @@ class Season:
             yield release, partial(self.canary, release, what)
             shop = Shop(lab, f"chaos-expiry-{what}", lifetime=LIFETIMES[kind])
             yield shop, partial(self.expiry, shop, what)
-            for index in range(QUEUES):
-                shop = Shop(lab, f"chaos-{what}-{index}")
-                yield shop, partial(self.queue, shop, kind, index)
+            shop = Shop(lab, f"chaos-{what}")
+            yield shop, partial(self.queue, shop, kind)
 
-    def queue(self, shop: Shop, kind: int, index: int) -> None:
-        """Every so many of the experiments whose systems differ in routes, one after the other."""
-        for number, (name, systems) in enumerate(CASES.items()):
-            if number % QUEUES == index:
-                shop.become(systems[kind])
-                self.found[name, KINDS[kind]] = shop.chaos(name, self.folder)
+    def queue(self, shop: Shop, kind: int) -> None:
+        """The experiments whose systems differ in routes, one after the other."""
+        for name, systems in CASES.items():
+            shop.become(systems[kind])
+            self.found[name, KINDS[kind]] = shop.chaos(name, self.folder)
 
     def expiry(self, shop: Shop, what: str) -> None:
         """Connections that do not outlive a request, so that certificates matter."""
