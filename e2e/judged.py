@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -127,12 +126,12 @@ class Judged:
             elif shifted:
                 ended.append(time.monotonic())
 
-        watch = partial(self.lab.kubectl.watch, *("-n", self.namespace))
+        within = ("-n", self.namespace)
+        watch = self.lab.kubectl.watch
         with (
-            watch("virtualservice", "echo", "-o", SHARE, on_line=note),
-            watch("canary", "echo", "-o", PHASE) as phases,
+            watch("virtualservice", "echo", *within, "-o", SHARE, on_line=note),
+            watch("canary", "echo", *within, "-o", PHASE) as phases,
         ):
-            until("the canary", lambda: len(phases.lines) > 1, timeout=60)
             seen = len(phases.lines)
 
             def came(wanted: set[str]) -> list[int]:

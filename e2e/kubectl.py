@@ -85,8 +85,10 @@ class Kubectl:
         self.run("wait", f"--timeout={timeout:g}s", *args, timeout=timeout + 10)
 
     @contextmanager
-    def watch(self, *args: str, on_line: Callable[[str], None] | None = None) -> Iterator[Watch]:
-        """`kubectl get ARGS -w` for as long as the block lasts."""
+    def watch(
+        self, *args: str, on_line: Callable[[str], None] | None = None, there: bool = True
+    ) -> Iterator[Watch]:
+        """`kubectl get ARGS -w` for as long as the block lasts, which begins once what is `there` has been shown."""
         process = subprocess.Popen(
             [str(self.binary), "get", *args, "-w"],
             env=self._env(),
@@ -99,6 +101,8 @@ class Kubectl:
         reader = threading.Thread(target=watch.take, args=(process.stdout,), daemon=True)
         reader.start()
         try:
+            if there:
+                until(f"a watch of {args[0]}", lambda: len(watch.lines) > 1, timeout=30)
             yield watch
         finally:
             process.terminate()
