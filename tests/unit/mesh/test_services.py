@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollout.mesh.ingest.services import endpoints, protocol, service, trim_pod
-from rollout.mesh.model.service import Protocol
+from rollout.mesh.model.service import Protocol, Service
 
 Json = dict[str, Any]
 
@@ -45,6 +45,15 @@ def pod(name: str, **metadata: Any) -> Json:
     head = {"namespace": "a", "name": name, "labels": {"app": "web", "pod-template-hash": "h1"}}
     owner = {"controller": True, "kind": "ReplicaSet", "name": "web-h1"}
     return {"metadata": head | {"ownerReferences": [owner]} | metadata, "spec": {}}
+
+
+def plain_service() -> Service:
+    made = service({
+        "metadata": {"namespace": "a", "name": "web"},
+        "spec": {"ports": [{"name": "http", "port": 80}]},
+    })  # fmt: skip
+    assert made is not None
+    return made
 
 
 DELETED = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
@@ -96,11 +105,7 @@ def test_only_ready_pods_that_stay_are_endpoints() -> None:
 def test_the_last_pods_of_a_service_serve_while_they_leave(
     others: tuple[str, ...], conditions: dict[str, bool], deleted: bool, stays: bool
 ) -> None:
-    web = service({
-        "metadata": {"namespace": "a", "name": "web"},
-        "spec": {"ports": [{"name": "http", "port": 80}]},
-    })  # fmt: skip
-    assert web is not None
+    web = plain_service()
     pods = {f"pod-{each[-1]}": pod(f"pod-{each[-1]}") for each in ("10.0.0.1", *others)}
     pods["pod-1"] = pod("pod-1", **(DELETED if deleted else {}))
     entries = [entry("10.0.0.1", **conditions), *(entry(each, ready=True) for each in others)]
@@ -140,11 +145,7 @@ def test_trimmed_pods_keep_what_is_read() -> None:
 def test_a_pod_that_is_unready_for_its_nodes_silence_stays_as_the_last_resort(
     pod_is: dict[str, str], spec: Json, doubtful: bool | None
 ) -> None:
-    web = service({
-        "metadata": {"namespace": "a", "name": "web"},
-        "spec": {"ports": [{"name": "http", "port": 80}]},
-    })  # fmt: skip
-    assert web is not None
+    web = plain_service()
     conditions = [{"type": type_, "status": status} for type_, status in pod_is.items()]
     known = trim_pod(pod("pod-1") | {"spec": spec, "status": {"conditions": conditions}})
     piece = {
